@@ -1,0 +1,1 @@
+"""The library of stateful machinery on Ray: knows no payments and no HTTP."""

@@ -1,0 +1,25 @@
+"""A statement that handles many rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class BatchStatement(Generic[Row, Result]):
+    """A named statement over arrays: one parameter for each field of a row.
+
+    It returns at most one row for each that it was given, told apart by an integer column `ordinal` from 1. It must
+    be repeatable: after a lost connection the same rows run again. `key` sorts the rows of a batch, so that two
+    batches lock in one order, and lets a batch hold one row of a key.
+    """
+
+    name: str
+    sql: str
+    result: Callable[[Any], Result]
+    key: Callable[[Row], Any] | None

@@ -1,0 +1,1 @@
+"""What every family of actors stands on: clock, errors, coalescing, typed clients."""

@@ -1,0 +1,40 @@
+"""Turns settings into what the processes of the gateway need. Called in each of them, so that no secret travels."""
+
+from __future__ import annotations
+
+from cluster.settings import Settings, load_settings
+from serve_app.config import GatewayConfig
+
+ACTOR_NAMESPACE = "easypay"
+
+
+def gateway_config() -> GatewayConfig:
+    """Return the configuration of this process, from the settings of the gateway that it belongs to."""
+    return compose(load_settings())
+
+
+def owner_database_url() -> str:
+    """Return the URL of a role that may end the connections of a process whose lease ran out."""
+    owner = load_settings().require("database_url").owner_url
+    assert owner is not None, "DATABASE_URL was required"
+    return owner.get_secret_value()
+
+
+def compose(settings: Settings) -> GatewayConfig:
+    """Return what the gateway needs to know.
+
+    Raises:
+        SettingsError: the database or the pepper is not set.
+    """
+    settings.require("database_url", "api_key_pepper")
+    assert settings.database_url is not None
+    assert settings.api_key_pepper is not None
+    return GatewayConfig(
+        database_url=settings.database_url.get_secret_value(),
+        api_key_pepper=settings.api_key_pepper.get_secret_value().encode(),
+        actor_namespace=ACTOR_NAMESPACE,
+        processor_url=settings.processor_url.get_secret_value() if settings.processor_url else None,
+        live_processor_url=settings.live_processor_url.get_secret_value() if settings.live_processor_url else None,
+        processor_timeout_s=settings.processor_timeout_s,
+        payments_in_flight_max=settings.max_queue_size,
+    )

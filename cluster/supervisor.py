@@ -1,0 +1,98 @@
+"""The supervisor of actors: compares those that there are with those that there should be, and mends the difference.
+
+It runs in a thread of its own actor from the constructor on, so that it goes on by itself after a restart. Everything
+that it does can be done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
+
+from actors.runtime.spec import ActorSpec, create
+
+_logger = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+_PING_TIMEOUT_S = 5.0
+
+
+class Repair(Enum):
+    """What has to be done about one actor."""
+
+    CREATE = auto()
+    REPLACE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The actors that there are, and the version of the code that each runs."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def reconcile(desired: Mapping[str, str], observed: Observed) -> dict[str, Repair]:
+    """Return what to do, by name, so that every desired actor runs in its desired version."""
+    repairs: dict[str, Repair] = {}
+    for name, version in desired.items():
+        running = observed.versions.get(name)
+        if running is None:
+            repairs[name] = Repair.CREATE
+        elif running != version:
+            repairs[name] = Repair.REPLACE
+    return repairs
+
+
+class SupervisorActor:
+    """Keeps the actors of one gateway."""
+
+    def __init__(self, specs: Sequence[ActorSpec], namespace: str) -> None:
+        self._specs = {spec.name: spec for spec in specs}
+        self._desired = {spec.name: spec.code_version for spec in specs}
+        self._namespace = namespace
+        self._repairs = 0
+        self._rounds = 0
+        self._wake = threading.Event()
+        threading.Thread(target=self._run, name="reconcile", daemon=True).start()
+
+    def status(self) -> dict[str, Any]:
+        """Return the process id, the rounds made and the repairs done."""
+        return {"pid": os.getpid(), "rounds": self._rounds, "repairs": self._repairs, "actors": self._desired}
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._round()
+                self._rounds += 1
+            except RayError:
+                _logger.exception("a round of the supervisor failed; the next one tries again")
+            self._wake.wait(_EVERY_S)
+
+    def _round(self) -> None:
+        for name, repair in reconcile(self._desired, self._observe()).items():
+            _logger.warning("actor %s: %s", name, repair.name.lower())
+            if repair is Repair.REPLACE:
+                ray.kill(ray.get_actor(name, self._namespace))
+            create(self._specs[name], self._namespace)
+            self._repairs += 1
+
+    def _observe(self) -> Observed:
+        versions: dict[str, str] = {}
+        for name in self._desired:
+            try:
+                actor = ray.get_actor(name, self._namespace)
+                versions[name] = ray.get(actor.ensure_running.remote(self._desired[name]), timeout=_PING_TIMEOUT_S)
+            except ValueError:
+                continue  # There is none of that name.
+            except (RayActorError, GetTimeoutError):
+                # It restarts, or is busy: Ray brings it back, and the next round looks again.
+                versions[name] = self._desired[name]
+        return Observed(versions)

@@ -1,0 +1,1 @@
+"""The gateway: what merchants and operators talk to."""

@@ -1,0 +1,79 @@
+"""The gateway's ASGI application: middleware, routes and the services behind them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version
+
+import structlog
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serve_app.audit.endpoints import AuditEndpoints
+from serve_app.http.docs import Documentation
+from serve_app.http.document import openapi_document
+from serve_app.http.operation import Operation
+from serve_app.http.router import Router
+from serve_app.middleware.access_log import AccessLog
+from serve_app.middleware.faults import Faults
+from serve_app.middleware.request_id import RequestId
+from serve_app.ops.endpoints import HealthEndpoints
+from serve_app.payments.endpoints import PaymentEndpoints
+from serve_app.refunds.endpoints import RefundEndpoints
+from serve_app.services import Services
+
+_DRAIN_S = 30.0
+_logger = structlog.get_logger(__name__)
+
+
+class GatewayApp:
+    """Opens the services when the server starts, and lets payments in flight finish when it stops."""
+
+    def __init__(self, open_services: Callable[[], Awaitable[Services]]) -> None:
+        self._open_services = open_services
+        self._services: Services | None = None
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or the server's start and end."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        assert self._app is not None, "requests come after the start"
+        await self._app(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            self._services = await self._open_services()
+            self._app = assemble(self._services)
+        except Exception as error:
+            _logger.exception("the gateway did not start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        left = await self._services.drain(_DRAIN_S)
+        if left:
+            _logger.warning("payments are left to the resolver", count=left)
+        await self._services.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def assemble(services: Services) -> ASGIApp:
+    """Return the application on services that are open."""
+    operations = operations_of(services)
+    app: ASGIApp = Router(operations, services.authenticator)
+    return RequestId(AccessLog(Faults(app), sys.stdout))
+
+
+def operations_of(services: Services) -> Sequence[Operation]:
+    """Return every operation of the API, with the two that document them."""
+    declared = [
+        *PaymentEndpoints(services.payments).operations(),
+        *RefundEndpoints(services.refunds).operations(),
+        *AuditEndpoints(services.audit).operations(),
+        *HealthEndpoints(services.database).operations(),
+    ]
+    documentation = Documentation(openapi_document(declared, version("easypay")))
+    return [*declared, *documentation.operations()]

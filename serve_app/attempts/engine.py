@@ -1,0 +1,217 @@
+"""The two phases of an attempt: begin, ask the processor, conclude (design: money moves once).
+
+Intent is durable before the processor is called. The outcome is recorded on condition that the attempt is still
+open; whoever loses that race answers with what was recorded. What this process cannot finish, the resolver does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Protocol
+
+from actors.runtime.clock import Clock
+from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable
+from serve_app.attempts.answer import Answer
+from serve_app.attempts.conclusion import pending, record
+from serve_app.attempts.intent import Intent
+from serve_app.attempts.owned import OwnedWork
+from serve_app.attempts.repository import AttemptRepository, attempt_key
+from serve_app.attempts.rows import ClaimKey, PaymentKey
+from serve_app.attempts.sender import Processors, send
+from serve_app.domain.attempt import AttemptState, Outcome
+from serve_app.domain.errors import ConcurrentChange
+from serve_app.domain.idempotency import Claim
+from serve_app.domain.ids import Prefix, public_id
+from serve_app.domain.payment import Payment
+
+_TRIES_MAX = 20
+"""How often a decision is made again for a payment that changed meanwhile; each try lost is another's success."""
+_DATABASE_AWAY_MAX_S = 60.0
+"""How long an outcome waits in memory for the database to come back; after that the resolver asks the processor."""
+_ANSWER_WITHIN_S = 10.0
+"""How long a request waits for an outcome to be recorded before it is answered that it is not known yet."""
+_NOT_SENT = "not_sent"
+_PASSING = (DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable)
+"""Faults of the database that pass; what it rejects for ever is a defect and is raised."""
+
+
+class KeyTaken(Exception):
+    """The idempotency key was claimed by another attempt in the meantime."""
+
+
+class Step(StrEnum):
+    """A moment between two steps of an attempt: where a process can die, and a test makes it."""
+
+    BEFORE_BEGIN = "before_begin"
+    BEGUN = "begun"
+    PROCESSOR_ANSWERED = "processor_answered"
+    CONCLUDED = "concluded"
+
+
+class PaymentReader(Protocol):
+    """Reads payments as they are now."""
+
+    async def find(self, key: PaymentKey) -> Payment | None:
+        """Return the payment, None where the merchant has none of that id in that mode."""
+        ...
+
+
+class AttemptEngine:
+    """Runs attempts from intent to answer. Its coroutines belong in tasks that outlive their requests."""
+
+    def __init__(
+        self,
+        attempts: AttemptRepository,
+        payments: PaymentReader,
+        processors: Processors,
+        owned: OwnedWork,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        passing: Callable[[Step], None] = lambda _: None,
+    ) -> None:
+        self._passing = passing
+        self._owned = owned
+        self._attempts = attempts
+        self._payments = payments
+        self._processors = processors
+        self._clock = clock
+        self._sleep = sleep
+
+    async def run_payment(self, intent: Intent) -> Answer:
+        """Begin a new payment and carry its authorization out.
+
+        Raises:
+            KeyTaken: another attempt has the key; nothing was stored.
+            Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
+        """
+        deadline = self._clock.monotonic() + intent.attempt.timeout_s
+        if not await self._begun(intent, self._attempts.begin_payment) and not await self._is_own(intent):
+            raise KeyTaken
+        return await self._carry_out(intent, deadline)
+
+    async def run_operation(self, decide: Callable[[], Awaitable[Intent]]) -> Answer:
+        """Begin a capture, void or refund and carry it out.
+
+        `decide` reads the payment and says what is intended; it is asked again when the payment changes meanwhile.
+
+        Raises:
+            KeyTaken: another attempt has the key; nothing was stored.
+            ConcurrentChange: the payment kept changing; nothing was stored.
+            Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
+        """
+        for _ in range(_TRIES_MAX):
+            intent = await decide()
+            deadline = self._clock.monotonic() + intent.attempt.timeout_s
+            if await self._begun(intent, self._attempts.begin_operation) or await self._is_own(intent):
+                return await self._carry_out(intent, deadline)
+            if await self._key_is_taken(intent):
+                raise KeyTaken
+        raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
+
+    async def conclude(self, intent: Intent, outcome: Outcome) -> Answer:
+        """Record the outcome and answer with it, or with what was recorded before.
+
+        Raises:
+            ConcurrentChange: the payment kept changing; the attempt is still open.
+            Unavailable, OutcomeUnknown: the database is away; repeat.
+        """
+        for _ in range(_TRIES_MAX):
+            recorded = record(intent, outcome)
+            if await self._attempts.conclude(recorded.row):
+                return recorded.answer
+            stored = await self._attempts.find_attempt(attempt_key(intent))
+            assert stored is not None, "an attempt that was begun is stored"
+            if not stored.state.is_open:
+                assert stored.answer is not None, "a final attempt has its answer"
+                return Answer(stored.state, intent.payment.id, stored.answer.encode(), stored.code)
+            intent = await self._refreshed(intent)
+        raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
+
+    async def _carry_out(self, intent: Intent, deadline: float) -> Answer:
+        processor = self._processors.named(intent.attempt.processor)
+        self._passing(Step.BEGUN)
+        outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)
+        self._passing(Step.PROCESSOR_ANSWERED)
+        if outcome is None:
+            await self._leave_to_resolver(intent)
+            return pending(intent)
+        answer = await self._concluded(intent, outcome)
+        self._passing(Step.CONCLUDED)
+        return answer
+
+    async def _begun(self, intent: Intent, begin: Callable[[Intent], Awaitable[bool]]) -> bool:
+        """Begin; where nobody knows whether it was stored, take it back, so that the key starts anew."""
+        self._passing(Step.BEFORE_BEGIN)
+        try:
+            return await begin(intent)
+        except OutcomeUnknown as unknown:
+            self._owned.go_on(self._withdraw(intent))
+            raise Unavailable("database", str(unknown), 1.0) from unknown
+
+    async def _is_own(self, intent: Intent) -> bool:
+        """Say whether this very attempt was stored, by a batch whose COMMIT was lost on the wire."""
+        return await self._attempts.find_attempt(attempt_key(intent)) is not None
+
+    async def _key_is_taken(self, intent: Intent) -> bool:
+        if intent.claim is None:
+            return False
+        return await self._attempts.find_claim(_claim_key(intent.payment, intent.claim)) is not None
+
+    async def _refreshed(self, intent: Intent) -> Intent:
+        """Return the intent on the payment as it is now; what the attempt reserved is still in it."""
+        payment = intent.payment
+        current = await self._payments.find(PaymentKey(payment.merchant_id, payment.livemode, payment.id))
+        assert current is not None, "a payment is never deleted"
+        return replace(intent, payment=current)
+
+    async def _concluded(self, intent: Intent, outcome: Outcome) -> Answer:
+        """Conclude; while the database is away the outcome waits in memory, and the answer is that it is not known."""
+        try:
+            return await self.conclude(intent, outcome)
+        except (*_PASSING, ConcurrentChange):
+            later = self._owned.go_on(self._conclude_later(intent, outcome))
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                return await asyncio.shield(later)
+        except TimeoutError:
+            return pending(intent)
+
+    async def _conclude_later(self, intent: Intent, outcome: Outcome) -> Answer:
+        give_up = self._clock.monotonic() + _DATABASE_AWAY_MAX_S
+        while self._clock.monotonic() < give_up:
+            await self._sleep(random.uniform(0.1, 0.5))
+            try:
+                return await self.conclude(intent, outcome)
+            except (*_PASSING, ConcurrentChange):
+                continue
+        return pending(intent)
+
+    async def _leave_to_resolver(self, intent: Intent) -> None:
+        try:
+            await self._attempts.mark_unknown(attempt_key(intent))
+        except _PASSING:
+            # The resolver finds it all the same, once its deadline has passed.
+            return
+
+    async def _withdraw(self, intent: Intent) -> None:
+        """Take back an attempt that was perhaps stored and surely not sent."""
+        key = attempt_key(intent)
+        give_up = self._clock.monotonic() + intent.attempt.timeout_s
+        while self._clock.monotonic() < give_up:
+            try:
+                if await self._attempts.find_attempt(key) is None:
+                    return
+                if intent.claim is not None:
+                    await self._attempts.release_claim(_claim_key(intent.payment, intent.claim), key)
+                await self.conclude(intent, Outcome(AttemptState.FAILED, self._clock.now(), code=_NOT_SENT))
+                return
+            except _PASSING:
+                await self._sleep(random.uniform(0.1, 0.5))
+
+
+def _claim_key(payment: Payment, claim: Claim) -> ClaimKey:
+    return ClaimKey(payment.merchant_id, payment.livemode, claim.key)

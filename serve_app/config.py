@@ -1,0 +1,24 @@
+"""What a process of the gateway needs to know. Composed in `cluster`, which alone reads the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """The gateway's configuration; secrets are left out of its representation.
+
+    `processor_url` is the processor of test payments: without one, the simulator in this process.
+    `live_processor_url` is the processor of live payments: without one, live payments are refused.
+    `processor_timeout_s` is how long a processor may take over one attempt.
+    """
+
+    database_url: str = field(repr=False)
+    api_key_pepper: bytes = field(repr=False)
+    actor_namespace: str
+    processor_url: str | None = None
+    live_processor_url: str | None = None
+    processor_timeout_s: float = 5.0
+    connections_per_process: int = 8
+    payments_in_flight_max: int = 1000

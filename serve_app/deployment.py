@@ -1,0 +1,56 @@
+"""The gateway as a Ray Serve deployment: one process that serves HTTP with the services of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import LoggingConfig
+from starlette.types import ASGIApp
+
+from serve_app.app import GatewayApp
+from serve_app.config import GatewayConfig
+from serve_app.services import Services
+
+APPLICATION = "easypay"
+DEPLOYMENT = "gateway"
+_QUEUED_BY_SERVE = 4096
+"""Serve's own limit queues first come, first served, before ours can tell payments apart: it must never be reached."""
+_GRACEFUL_SHUTDOWN_S = 40.0
+"""Longer than the longest answer, so that a replica that is replaced finishes every payment that it began."""
+
+
+@serve.ingress()
+class Gateway:
+    """One replica. The app is built in it, so nothing is connected at import and nothing is pickled."""
+
+    def __init__(self, configure: Callable[[], GatewayConfig]) -> None:
+        self._configure = configure
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return GatewayApp(self._open_services)
+
+    async def _open_services(self) -> Services:
+        config = self._configure()
+        return await Services.open(config, name="gateway", connections=config.connections_per_process)
+
+
+def gateway(configure: Callable[[], GatewayConfig], *, replicas: int | AutoscalingConfig) -> Application:
+    """Return the application to run. `configure` is called in each replica, so no secret leaves its machine."""
+    scaling = {"num_replicas": replicas} if isinstance(replicas, int) else {"autoscaling_config": replicas}
+    deployment = serve.deployment(
+        Gateway,
+        name=DEPLOYMENT,
+        max_ongoing_requests=_QUEUED_BY_SERVE,
+        ray_actor_options={"num_cpus": 1},
+        health_check_period_s=2,
+        health_check_timeout_s=10,
+        graceful_shutdown_wait_loop_s=1,
+        graceful_shutdown_timeout_s=_GRACEFUL_SHUTDOWN_S,
+        # We write our own line for each request.
+        logging_config=LoggingConfig(enable_access_log=False, encoding="JSON"),
+        **scaling,
+    )
+    return deployment.bind(configure)

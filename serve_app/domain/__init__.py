@@ -1,0 +1,1 @@
+"""The rules of payments: pure values and functions, standard library only."""

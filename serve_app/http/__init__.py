@@ -1,0 +1,1 @@
+"""HTTP for the slices: operations are declared once, and routed, checked and documented from that."""

@@ -1,0 +1,69 @@
+"""What an operation of the API is, declared once: the routes, the checks and the documentation come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel
+
+from serve_app.http.response import Response
+from serve_app.middleware.authentication import Caller
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, checked: what an endpoint works with."""
+
+    method: str
+    path: str
+    path_parameters: Mapping[str, str]
+    request_id: str
+    caller: Caller | None = None
+    idempotency_key: str | None = None
+    body: BaseModel | None = None
+    query: BaseModel | None = None
+
+    @property
+    def known_caller(self) -> Caller:
+        """The caller of an operation that needs a key."""
+        assert self.caller is not None, "the operation needs a key"
+        return self.caller
+
+    def body_as(self, model: type[_Model]) -> _Model:
+        """Return the body, which the operation declares as this model."""
+        assert isinstance(self.body, model)
+        return self.body
+
+    def query_as(self, model: type[_Model]) -> _Model:
+        """Return the query, which the operation declares as this model."""
+        return cast(_Model, self.query)
+
+
+Endpoint = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method on one path. Without a scope it is open to everybody.
+
+    `request` and `query` are models of the body and the query; a body may be left out where every member may.
+    `answers` names the model of each status; problems are added. `idempotent` takes an Idempotency-Key.
+    """
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    summary: str
+    tag: str
+    scope: str | None = None
+    request: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    idempotent: bool = False
+    example: Mapping[str, Any] | None = None
+

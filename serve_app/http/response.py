@@ -1,0 +1,41 @@
+"""An answer, ready to send: no more than status, headers and bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import to_json
+from starlette.types import Send
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_JSON = (b"content-type", b"application/json")
+
+
+class Response:
+    """A whole answer in memory."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: Headers = (_JSON,)) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+    async def send(self, send: Send, *, head_only: bool = False) -> None:
+        """Send the answer; a HEAD request gets the headers alone."""
+        headers = [*self.headers, (b"content-length", b"%d" % len(self.body))]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head_only else self.body})
+
+
+def json_response(status: int, content: Any, headers: Headers = ()) -> Response:
+    """Return JSON: `content` encoded, or as it is where it is bytes."""
+    body = content if isinstance(content, bytes) else to_json(content)
+    return Response(status, body, (_JSON, *headers))
+
+
+def page_response(items: list[bytes], has_more: bool) -> Response:
+    """Return a page of objects that are JSON already."""
+    tail = b'],"has_more":true}' if has_more else b'],"has_more":false}'
+    return Response(200, b'{"data":[' + b",".join(items) + tail)

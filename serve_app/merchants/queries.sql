@@ -1,0 +1,35 @@
+-- name: find_keys
+-- Keys by their digests, with what the merchant's other settings say.
+SELECT input.ordinal::int, api_keys.id, api_keys.merchant_id, api_keys.livemode, api_keys.scopes, api_keys.expires_at,
+    api_keys.revoked_at, merchants.rate_limit_per_minute
+FROM unnest($1::bytea[]) WITH ORDINALITY AS input (digest, ordinal)
+JOIN api_keys ON api_keys.digest = input.digest
+JOIN merchants ON merchants.id = api_keys.merchant_id;
+
+-- name: put_merchant
+-- Make a merchant, or change its rate limit where one is given. Returns its id.
+INSERT INTO merchants (id, name, rate_limit_per_minute) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET
+    rate_limit_per_minute = coalesce(excluded.rate_limit_per_minute, merchants.rate_limit_per_minute)
+RETURNING id;
+
+-- name: create_key
+-- Store a new key.
+INSERT INTO api_keys (id, merchant_id, livemode, digest, last4, scopes, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING created_at;
+
+-- name: list_keys
+-- Every key of every merchant, newest first.
+SELECT api_keys.id, api_keys.merchant_id, merchants.name AS merchant, api_keys.livemode, api_keys.last4, api_keys.scopes,
+    api_keys.created_at, api_keys.expires_at, api_keys.revoked_at
+FROM api_keys JOIN merchants ON merchants.id = api_keys.merchant_id
+ORDER BY api_keys.id DESC;
+
+-- name: revoke_key
+-- Take a key back; again changes nothing.
+UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING merchant_id, livemode, revoked_at;
+
+-- name: audit_key
+-- Write down who was given or lost a key.
+INSERT INTO audit_entries (merchant_id, id, livemode, key_id, request_id, action, object_id, result, created_at)
+VALUES ($1, $2, $3, NULL, 'cli', $4, $5, 'succeeded', now());

@@ -1,0 +1,38 @@
+"""Whatever is raised becomes a problem; nothing of an exception reaches a client."""
+
+from __future__ import annotations
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.problems import problem_of, response_of
+
+_logger = structlog.get_logger(__name__)
+
+
+class Faults:
+    """Answers with the problem of the error that the app raised."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except Exception as error:
+            if started:
+                _logger.exception("an answer broke off", request_id=scope.get("request_id"))
+                raise
+            answer = response_of(problem_of(error), scope.get("request_id", ""))
+            await answer.send(send, head_only=scope["method"] == "HEAD")

@@ -1,0 +1,1 @@
+"""Payments: created, captured, voided, changed, read and listed."""

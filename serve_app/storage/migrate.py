@@ -1,0 +1,57 @@
+"""Brings a database to the current schema and grants the gateway's role what it needs, and no more."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+_MIGRATION_LOCK = 0x65617379706179
+"""Key of the advisory lock that lets one migration run at a time."""
+
+_GRANTS = """
+GRANT USAGE ON SCHEMA public TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+REVOKE UPDATE, DELETE, TRUNCATE ON ledger_postings, audit_entries FROM {role};
+"""
+
+
+async def upgrade(owner_url: str, app_role: str) -> None:
+    """Migrate the database at `owner_url` to the newest schema; safe to repeat and to run from several places at once.
+
+    `app_role` is the role that the gateway logs in with; it cannot update or delete ledger postings and audit entries.
+    Where it is the owner itself there is nothing to grant, and triggers alone keep those tables append-only.
+    """
+    engine = create_async_engine(
+        "postgresql+asyncpg://", poolclass=NullPool, async_creator=lambda: asyncpg.connect(owner_url)
+    )
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            await connection.commit()
+            await connection.run_sync(_upgrade)
+            await connection.run_sync(_grant, app_role)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("serve_app.storage").joinpath("migrations")))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _grant(connection: Connection, app_role: str) -> None:
+    if connection.execute(text("SELECT current_user")).scalar_one() == app_role:
+        return
+    quoted = connection.dialect.identifier_preparer.quote_identifier(app_role)
+    for statement in _GRANTS.format(role=quoted).split(";"):
+        if statement.strip():
+            connection.exec_driver_sql(statement)

@@ -1,0 +1,9 @@
+"""Runs the migrations on the connection that `serve_app.storage.migrate` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], transaction_per_migration=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,42 @@
+"""One gateway for all the tests of this folder that do not break it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.e2e.gateway import RunningGateway, running_gateway
+from tests.e2e.merchant import Merchant, new_merchant
+
+TEST_ENVIRONMENT = {"RATE_LIMIT_PER_MINUTE": "0", "PROCESSOR_TIMEOUT_S": "2"}
+"""No limit, and a processor that is given up on soon, so that tests of time-outs are quick."""
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[RunningGateway]:
+    """Run a gateway of two replicas with the simulator in process."""
+    with running_gateway("--replicas", "2", **TEST_ENVIRONMENT) as running:
+        yield running
+
+
+@pytest.fixture
+def merchant(gateway: RunningGateway) -> Iterator[Merchant]:
+    """Return the client of a merchant who has no payments yet."""
+    with new_merchant(gateway) as client:
+        yield client
+
+
+@pytest.fixture
+def anonymous(gateway: RunningGateway) -> Iterator[httpx.Client]:
+    """Return a client without a key."""
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def other_merchant(gateway: RunningGateway) -> Iterator[Merchant]:
+    """Return the client of another merchant."""
+    with new_merchant(gateway) as client:
+        yield client

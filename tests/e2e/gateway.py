@@ -1,0 +1,81 @@
+"""A whole gateway for tests: started by its own command line, on free ports, with data of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+START_TIMEOUT_S = 180.0
+_STOP_TIMEOUT_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    """A gateway that is ready to serve."""
+
+    data_dir: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def url(self) -> str:
+        """Where the merchants' API is."""
+        return str(self.facts["url"])
+
+    @property
+    def api_key(self) -> str:
+        """A key with every merchant scope, test mode."""
+        return str(self.facts["api_key"])
+
+
+def free_port() -> int:
+    """Return a TCP port on loopback that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def easypay(*arguments: str, timeout_s: float = 60.0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line of this checkout to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "cluster.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def up(data_dir: Path, *arguments: str, **environment: str) -> RunningGateway:
+    """Start a gateway in the background and wait until it serves."""
+    started = easypay(
+        "up", "--detach", "--json", "--data-dir", str(data_dir), *arguments, timeout_s=START_TIMEOUT_S, **environment
+    )
+    assert started.returncode == 0, f"the gateway did not start:\n{started.stdout}\n{started.stderr}"
+    return RunningGateway(data_dir, json.loads(started.stdout))
+
+
+def down(data_dir: Path) -> None:
+    """Stop the gateway of this data directory."""
+    stopped = easypay("down", "--data-dir", str(data_dir), timeout_s=_STOP_TIMEOUT_S)
+    assert stopped.returncode == 0, stopped.stderr
+
+
+@contextmanager
+def running_gateway(*arguments: str, **environment: str) -> Iterator[RunningGateway]:
+    """Run a gateway with data of its own for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="easypay-test-") as folder:
+        data_dir = Path(folder) / "data"
+        try:
+            yield up(data_dir, "--port", str(free_port()), *arguments, **environment)
+        finally:
+            down(data_dir)

@@ -1,0 +1,90 @@
+"""The hardening of Serve's configuration, as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster.ingress.hardening import MARK, harden, serves_application
+from cluster.ingress.policy import HardeningPolicy
+from cluster.ingress.sections import HardeningError
+
+POLICY = HardeningPolicy(stats_port=8404, metrics_port=9101)
+# What Ray Serve 2.60 wrote for one application with two replicas.
+SERVED = (Path(__file__).parent / "serve-2.60.cfg").read_text()
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines()]
+
+
+def test_only_the_public_bind_leaves_loopback() -> None:
+    """Statistics and metrics listen on 127.0.0.1 whatever the public address is."""
+    text = harden(SERVED, HardeningPolicy(stats_port=8404, metrics_port=9101, listen="0.0.0.0"))
+    binds = [line.split()[1] for line in _lines(text) if line.startswith("bind ")]
+    assert binds == ["127.0.0.1:9101", "0.0.0.0:8000", "127.0.0.1:8404"]
+
+
+def test_hardening_twice_changes_nothing() -> None:
+    """A configuration that is hardened comes back as it is."""
+    once = harden(SERVED, POLICY)
+    assert once.startswith(MARK)
+    assert harden(once, POLICY) == once
+
+
+@pytest.mark.parametrize(
+    "anchor",
+    [
+        "mode 666 level admin",
+        "log 127.0.0.1:514 local0 info",
+        "retry-on conn-failure",
+        "errorfile 503",
+        "timeout client 3600s",
+        "bind :9101",
+        "bind *:8404",
+        "bind 127.0.0.1:8000",
+        "acl healthcheck path -i /-/healthz",
+        "if routes\n    # Per-backend",
+        "option httpchk GET /-/healthz",
+        "frontend http_frontend",
+        "listen stats",
+        "backend default_backend\n",
+    ],
+)
+def test_a_changed_template_is_refused(anchor: str) -> None:
+    """Where a line that hardening expects is missing, it fails: it never leaves a part unhardened."""
+    assert anchor in SERVED
+    changed = "\n".join(line for line in SERVED.replace(anchor, f"{anchor[:4]}-changed {anchor[4:]}").split("\n"))
+    with pytest.raises(HardeningError):
+        harden(changed, POLICY)
+
+
+@pytest.mark.parametrize("section", ["frontend grpc_frontend\n    bind *:9000 proto h2", "backend grpc-app\n    log global"])
+def test_an_unknown_section_is_refused(section: str) -> None:
+    """A way in that hardening does not know is not opened."""
+    with pytest.raises(HardeningError, match="unknown"):
+        harden(f"{SERVED}{section}\n", POLICY)
+
+
+def test_nothing_is_sent_twice() -> None:
+    """Retries stay those of refused connections, and the Python fallback proxy takes no request."""
+    lines = _lines(harden(SERVED, POLICY))
+    assert [line for line in lines if line.startswith("retry-on")] == ["retry-on conn-failure"]
+    assert not any(line.startswith("server ") and "backup" in line for line in lines)
+    assert sum(line.startswith("server ") for line in lines) == 2
+
+
+def test_every_wait_has_a_bound_of_a_minute() -> None:
+    """No client and no replica holds anything for more than 60 seconds."""
+    lines = _lines(harden(SERVED, POLICY))
+    timeouts = {line.split()[1]: int(line.split()[2].removesuffix("s")) for line in lines if line.startswith("timeout ")}
+    assert {"client", "server", "connect", "queue", "http-request", "http-keep-alive", "check"} <= timeouts.keys()
+    assert max(timeouts.values()) <= 60
+    assert timeouts["server"] > 30
+
+
+def test_an_empty_ingress_is_told_from_a_serving_one() -> None:
+    """Only a configuration with an application's backend serves one."""
+    assert serves_application(SERVED)
+    assert not serves_application(SERVED.replace("backend http-easypay", "backend other"))
