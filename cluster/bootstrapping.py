@@ -13,8 +13,8 @@ from typing import Any
 
 from cluster import ray_head
 from cluster.data_dir import DataDir
-from cluster.processes import Launch
 from cluster.process_supervision import ChildPlan, Kind
+from cluster.processes import Launch
 
 NAME = "gateway"
 DEFAULT_COMMAND = (sys.executable, "-m", "cluster.bootstrap")

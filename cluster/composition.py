@@ -13,11 +13,9 @@ def gateway_config() -> GatewayConfig:
     return compose(load_settings())
 
 
-def owner_database_url() -> str:
-    """Return the URL of a role that may end the connections of a process whose lease ran out."""
-    owner = load_settings().require("database_url").owner_url
-    assert owner is not None, "DATABASE_URL was required"
-    return owner.get_secret_value()
+def database_url() -> str:
+    """Return the URL of the gateway's role, which may end its own connections when a lease ran out."""
+    return gateway_config().database_url
 
 
 def compose(settings: Settings) -> GatewayConfig:

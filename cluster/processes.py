@@ -17,7 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from cluster.process_supervision import Action, ChildPlan, GiveUp, Kill, Kind, Phase, Start, Supervision, Terminate
+from cluster.process_supervision import (
+    Action,
+    ChildPlan,
+    GiveUp,
+    Kill,
+    Kind,
+    Phase,
+    Start,
+    Supervision,
+    Terminate,
+)
 
 _PR_SET_PDEATHSIG = 1
 _READY_POLL_S = 0.05

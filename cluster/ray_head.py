@@ -20,9 +20,9 @@ from cluster.data_dir import DataDir
 from cluster.ingress import IngressOptions, IngressPorts, environment
 from cluster.instance import end_marked
 from cluster.ports import PortBook
+from cluster.process_supervision import ChildPlan
 from cluster.processes import Launch
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings
-from cluster.process_supervision import ChildPlan
 
 NAME = "ray"
 HOST = "127.0.0.1"
@@ -42,6 +42,7 @@ class RayPorts:
     control_store: int
     dashboard: int
     dashboard_agent: int
+    client: int
     metrics: int
     dashboard_metrics: int
     autoscaler_metrics: int
@@ -131,8 +132,7 @@ class RayHead:
             "dashboard-port": ports.dashboard,
             "dashboard-agent-listen-port": ports.dashboard_agent,
             "metrics-export-port": ports.metrics,
-            # Off: remote interactive drivers are no use of a gateway, and it is one more open port.
-            "ray-client-server-port": 0,
+            "ray-client-server-port": ports.client,
             "temp-dir": self.folder,
             "num-cpus": logical_cpus(os.cpu_count() or 1),
             "object-store-memory": _OBJECT_STORE_BYTES,

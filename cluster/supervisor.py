@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -23,6 +24,7 @@ _logger = logging.getLogger(__name__)
 
 _EVERY_S = 1.0
 _PING_TIMEOUT_S = 5.0
+_START_TIMEOUT_S = 30.0
 
 
 class Repair(Enum):
@@ -54,7 +56,8 @@ def reconcile(desired: Mapping[str, str], observed: Observed) -> dict[str, Repai
 class SupervisorActor:
     """Keeps the actors of one gateway."""
 
-    def __init__(self, specs: Sequence[ActorSpec], namespace: str) -> None:
+    def __init__(self, code_version: str, specs: Sequence[ActorSpec], namespace: str) -> None:
+        self._code_version = code_version
         self._specs = {spec.name: spec for spec in specs}
         self._desired = {spec.name: spec.code_version for spec in specs}
         self._namespace = namespace
@@ -64,8 +67,14 @@ class SupervisorActor:
         threading.Thread(target=self._run, name="reconcile", daemon=True).start()
 
     def status(self) -> dict[str, Any]:
-        """Return the process id, the rounds made and the repairs done."""
-        return {"pid": os.getpid(), "rounds": self._rounds, "repairs": self._repairs, "actors": self._desired}
+        """Return the process id, the version, the rounds that ended well, the repairs, and the desired actors."""
+        return {
+            "pid": os.getpid(),
+            "version": self._code_version,
+            "rounds": self._rounds,
+            "repairs": self._repairs,
+            "actors": self._desired,
+        }
 
     def _run(self) -> None:
         while True:
@@ -81,7 +90,8 @@ class SupervisorActor:
             _logger.warning("actor %s: %s", name, repair.name.lower())
             if repair is Repair.REPLACE:
                 ray.kill(ray.get_actor(name, self._namespace))
-            create(self._specs[name], self._namespace)
+            actor = create(self._specs[name], self._namespace)
+            ray.get(actor.ensure_running.remote(), timeout=_START_TIMEOUT_S)
             self._repairs += 1
 
     def _observe(self) -> Observed:
@@ -89,10 +99,32 @@ class SupervisorActor:
         for name in self._desired:
             try:
                 actor = ray.get_actor(name, self._namespace)
-                versions[name] = ray.get(actor.ensure_running.remote(self._desired[name]), timeout=_PING_TIMEOUT_S)
+                versions[name] = ray.get(actor.ensure_running.remote(), timeout=_PING_TIMEOUT_S)
             except ValueError:
                 continue  # There is none of that name.
             except (RayActorError, GetTimeoutError):
                 # It restarts, or is busy: Ray brings it back, and the next round looks again.
                 versions[name] = self._desired[name]
         return Observed(versions)
+
+
+def start_supervisor(specs: Sequence[ActorSpec], name: str, namespace: str, *, within_s: float) -> None:
+    """Start the supervisor of these actors, in place of one of another version, and wait until all of them answer.
+
+    Raises:
+        TimeoutError: one of them did not answer in time.
+    """
+    supervisor = ActorSpec(name, SupervisorActor, (tuple(specs), namespace), max_concurrency=4)
+    wanted = {spec.name: spec.code_version for spec in specs}
+    actor = create(supervisor, namespace)
+    give_up = time.monotonic() + within_s
+    while True:
+        status = ray.get(actor.status.remote(), timeout=within_s)
+        if status["version"] != supervisor.code_version or status["actors"] != wanted:
+            ray.kill(actor)
+            actor = create(supervisor, namespace)
+        elif status["rounds"] > 0:
+            return
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"the actors did not answer within {within_s:g} s: {status}")
+        time.sleep(_EVERY_S / 10)

@@ -22,10 +22,16 @@ from serve_app.domain.errors import (
     ProcessorUnavailable,
     TransitionForbidden,
 )
+from serve_app.http.incident import describe
 from serve_app.http.response import Response
 
 _logger = structlog.get_logger(__name__)
-_CONTENT_TYPE = (b"content-type", b"application/problem+json")
+PROBLEM_JSON = "application/problem+json"
+_CONTENT_TYPE = (b"content-type", PROBLEM_JSON.encode())
+_WAIT_S = 1.0
+"""What 429 and 503 ask for where the error does not say: they never come without a Retry-After."""
+_HIDDEN = "(hidden)"
+_NAME_LENGTH_MAX = 64
 
 
 class Code(Enum):
@@ -38,7 +44,11 @@ class Code(Enum):
     NOT_FOUND = ("not_found", 404, "There is no such thing")
     METHOD_NOT_ALLOWED = ("method_not_allowed", 405, "The method is not allowed here")
     CONFLICT = ("conflict", 409, "The state of the object forbids this")
-    IDEMPOTENCY_IN_PROGRESS = ("idempotency_in_progress", 409, "The first request with this key is still running")
+    IDEMPOTENCY_IN_PROGRESS = (
+        "idempotency_in_progress",
+        409,
+        "The first request with this key is still running",
+    )
     PAYLOAD_TOO_LARGE = ("payload_too_large", 413, "The body is too large")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported_media_type", 415, "The body must be JSON")
     VALIDATION_FAILED = ("validation_failed", 422, "The request is not valid")
@@ -55,6 +65,16 @@ class Code(Enum):
         self.status = status
         self.title = title
 
+    @property
+    def uri(self) -> str:
+        """The problem's type: a reference to where the code is explained, relative so that it needs no domain."""
+        return f"/docs#{self.code}"
+
+    @property
+    def asks_to_wait(self) -> bool:
+        """Whether the same request may succeed a little later."""
+        return self.status in (429, 503)
+
 
 class Problem(Exception):
     """An error as it is answered. `errors` are pairs of a field and what is wrong with it; `members` are added."""
@@ -64,12 +84,11 @@ class Problem(Exception):
         code: Code,
         detail: str,
         errors: Sequence[tuple[str, str]] = (),
-        *,
         members: Mapping[str, Any] | None = None,
         retry_after_s: float | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
-        super().__init__(code, detail, errors)
+        super().__init__(code, detail, errors, members, retry_after_s, headers)
         self.code = code
         self.detail = detail
         self.errors = errors
@@ -77,12 +96,15 @@ class Problem(Exception):
         self.retry_after_s = retry_after_s
         self.headers = headers
 
+    def __str__(self) -> str:
+        return f"{self.code.code}: {self.detail}"
+
 
 def response_of(problem: Problem, request_id: str) -> Response:
     """Return the answer that tells a problem."""
     code = problem.code
     body: dict[str, Any] = {
-        "type": f"/docs#{code.code}",
+        "type": code.uri,
         "title": code.title,
         "status": code.status,
         "detail": problem.detail,
@@ -93,12 +115,13 @@ def response_of(problem: Problem, request_id: str) -> Response:
         body["errors"] = [{"field": field, "message": message} for field, message in problem.errors]
     body.update(problem.members)
     headers = [_CONTENT_TYPE, *problem.headers]
-    if problem.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(problem.retry_after_s))))
+    wait_s = _WAIT_S if problem.retry_after_s is None and code.asks_to_wait else problem.retry_after_s
+    if wait_s is not None:
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(wait_s))))
     return Response(code.status, to_json(body), tuple(headers))
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception, request_id: str = "") -> Problem:
     """Return the problem of an error. One that nobody foresaw is logged, and says nothing of itself."""
     if isinstance(error, Problem):
         return error
@@ -106,7 +129,7 @@ def problem_of(error: Exception) -> Problem:
         mapped = _MAPPING.get(kind)
         if mapped is not None:
             return mapped(error)
-    _logger.error("unforeseen error", exc_info=error)
+    _logger.error("unforeseen error", request_id=request_id, **describe(error))
     return Problem(Code.INTERNAL_ERROR, "The request failed. Repeat it with the same Idempotency-Key.")
 
 
@@ -117,26 +140,43 @@ def invalid(errors: Sequence[tuple[str, str]]) -> Problem:
 
 def field_errors(error: ValidationError, prefix: str = "") -> list[tuple[str, str]]:
     """Return what is wrong with which field, without the values: one may be a card number."""
-    return [_field_error(details, prefix) for details in error.errors(include_url=False, include_input=False)]
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    return [(prefix + _path_of(each), _message_of(each)) for each in details]
 
 
-def _field_error(details: ErrorDetails, prefix: str) -> tuple[str, str]:
-    parts = [str(part) for part in details["loc"]]
-    if parts and parts[-1] == "[key]":
-        parts = parts[:-2]
-    # A client can put a card number where a name belongs: it is not told back.
-    path = ".".join("(hidden)" if contains_card_number(part) else part for part in parts)
-    return prefix + path, details["msg"].removeprefix("Value error, ")
+def body_problem(error: ValidationError) -> Problem:
+    """Return the problem of a body: not JSON (400), or JSON that says something else than it must (422).
 
-
-def _validation_problem(error: ValidationError) -> Problem:
-    if any(details["type"] == "json_invalid" for details in error.errors(include_url=False, include_input=False)):
+    Only for the validation of what a client sent; elsewhere a ValidationError is a fault of ours.
+    """
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
         return Problem(Code.INVALID_REQUEST, "The body is not JSON.")
     return invalid(field_errors(error))
 
 
+def hidden_name(name: str) -> str:
+    """Return a name that a client chose as it may be told back: it can be a card number, or endless."""
+    if len(name) > _NAME_LENGTH_MAX or contains_card_number(name):
+        return _HIDDEN
+    return name
+
+
+def _path_of(details: ErrorDetails) -> str:
+    parts = [str(part) for part in details["loc"]]
+    if parts and parts[-1] == "[key]":
+        parts = parts[:-2]
+    return ".".join(hidden_name(part) for part in parts) or "body"
+
+
+def _message_of(details: ErrorDetails) -> str:
+    # The one message of pydantic that quotes the input.
+    if details["type"] == "union_tag_invalid":
+        return "Input is of none of the expected kinds"
+    return details["msg"].removeprefix("Value error, ")
+
+
 _MAPPING: Mapping[type[BaseException], Callable[[Any], Problem]] = {
-    ValidationError: _validation_problem,
     InvalidAmount: lambda error: invalid([(error.field, error.reason)]),
     TransitionForbidden: lambda error: Problem(Code.CONFLICT, f"{error}."),
     ConcurrentChange: lambda error: Problem(Code.CONFLICT, f"{error}; repeat the request.", retry_after_s=1),
@@ -152,7 +192,9 @@ _MAPPING: Mapping[type[BaseException], Callable[[Any], Problem]] = {
         Code.OVERLOADED, "The gateway is at its limit; nothing was stored.", retry_after_s=error.retry_after_s
     ),
     Unavailable: lambda error: Problem(
-        Code.OVERLOADED, "The gateway cannot store anything now; nothing was stored.", retry_after_s=error.retry_after_s
+        Code.OVERLOADED,
+        "The gateway cannot store anything now; nothing was stored.",
+        retry_after_s=error.retry_after_s,
     ),
     DeadlineExceeded: lambda _: Problem(
         Code.DEADLINE_EXCEEDED, "The time for the request is over; nothing was stored.", retry_after_s=1

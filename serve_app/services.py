@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
 from actors.runtime.clock import Clock, SystemClock
-from serve_app.attempts.engine import AttemptEngine
+from serve_app.attempts.engine import AttemptEngine, Step
 from serve_app.attempts.idempotent import IdempotentRequests
 from serve_app.attempts.operations import Operations
 from serve_app.attempts.owned import OwnedWork
@@ -56,13 +57,19 @@ class Services:
         await self.database.close()
 
 
-def wire(config: GatewayConfig, database: Database, processors: Processors, clock: Clock) -> Services:
-    """Build the services on what is given."""
+def wire(
+    config: GatewayConfig,
+    database: Database,
+    processors: Processors,
+    clock: Clock,
+    passing: Callable[[Step], None] = lambda _: None,
+) -> Services:
+    """Build the services on what is given; `passing` is told of each step of an attempt."""
     attempts = AttemptRepository(database)
     payments = PaymentRepository(database)
     refunds = RefundRepository(database)
     owned = OwnedWork(config.payments_in_flight_max)
-    engine = AttemptEngine(attempts, payments, processors, owned, clock)
+    engine = AttemptEngine(attempts, payments, processors, owned, clock, passing=passing)
     requests = IdempotentRequests(attempts, owned, clock)
     timeout_s = config.processor_timeout_s
     operations = Operations(payments, engine, requests, clock, timeout_s)

@@ -12,12 +12,11 @@ import ray
 from ray.actor import ActorHandle
 
 
-
 @dataclass(frozen=True)
 class ActorSpec:
     """A named, detached actor that restarts without limit.
 
-    `max_pending_calls` bounds its mailbox; beyond it callers get Overloaded.
+    `actor_class` is Supervised: its constructor takes the version of the code before the arguments. `max_pending_calls` bounds its mailbox; beyond it callers get Overloaded.
     """
 
     name: str
@@ -48,4 +47,4 @@ def create(spec: ActorSpec, namespace: str) -> ActorHandle[Any]:
         max_pending_calls=spec.max_pending_calls,
         # Actors decide; the work is done elsewhere. A whole CPU each would leave none for jobs.
         num_cpus=0,
-    ).remote(*spec.arguments)
+    ).remote(spec.code_version, *spec.arguments)

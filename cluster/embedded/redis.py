@@ -20,8 +20,8 @@ from cluster.data_dir import DataDir
 from cluster.embedded.account import reachable_copy
 from cluster.instance import clean_environment
 from cluster.private_file import write_private
-from cluster.processes import Account, Launch
 from cluster.process_supervision import ChildPlan
+from cluster.processes import Account, Launch
 
 NAME = "redis"
 _VERSION_MIN = (6, 2)
@@ -133,7 +133,8 @@ def find_server(account: Account | None, programs: Path) -> tuple[Path, tuple[in
         found = shutil.which(name)
         version = _version_of(Path(found)) if found else None
         if found and version and version >= _VERSION_MIN:
-            program = Path(found).resolve()
+            # Not resolved: Debian's is a link to a program that does what its name says.
+            program = Path(found).absolute()
             return reachable_copy([program], Path(program.name), account, programs), version
     bundled = _bundled_server()
     version = _version_of(bundled) if bundled else None

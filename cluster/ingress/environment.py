@@ -16,8 +16,8 @@ from pathlib import Path
 from cluster.ingress import launch
 from cluster.ingress.policy import HardeningPolicy, IngressOptions, IngressPorts
 
-# A Unix socket's path holds at most 107 bytes. Serve puts the socket in a folder named by the node id (56 hex digits),
-# and HAProxy binds it first under its path with ".<process id>.tmp" behind.
+# A Unix socket's path holds at most 107 bytes. Serve puts the socket in a folder named by the node id (56 hex
+# digits), and HAProxy binds it first under its path with ".<process id>.tmp" behind.
 _SOCKET_FOLDER_BYTES_MAX = 107 - len("/" + "0" * 56 + "/a.sock" + ".4194304.tmp")
 
 _CONNECTIONS_WANTED = 8192
@@ -25,13 +25,11 @@ _CONNECTIONS_WANTED = 8192
 _DESCRIPTORS_RESERVED = 256
 
 
-def environment(
-    run_dir: Path, ports: IngressPorts, options: IngressOptions | None = None
-) -> dict[str, str]:
+def environment(run_dir: Path, ports: IngressPorts, options: IngressOptions | None = None) -> dict[str, str]:
     """Prepare `run_dir` and return the variables that must be set before `ray start` on this machine.
 
-    Writes the launcher and makes the folders (mode 0700); safe to repeat. Serve's own `http_options` still choose host
-    and port: give host 127.0.0.1 on a single machine, and `options.listen` for a public bind.
+    Writes the launcher and makes the folders (mode 0700); safe to repeat. Serve's own `http_options` still
+    choose host and port: give host 127.0.0.1 on a single machine, and `options.listen` for a public bind.
     Raises FileNotFoundError without an HAProxy binary, PermissionError where a folder is not ours.
     """
     run_dir = run_dir.resolve()
@@ -50,8 +48,8 @@ def _engine() -> dict[str, str]:
         # HAProxy in front and throughput mode: 3,400 requests/s where Serve's default proxy gave 350.
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        # Ray starts workers, and so HAProxy and replicas, at niceness 15. Beside a PostgreSQL at 0 a single client then
-        # waits a quarter longer; batch work is to lower its own priority instead.
+        # Ray starts workers, and so HAProxy and replicas, at niceness 15. Beside a PostgreSQL at 0 a single
+        # client then waits a quarter longer; batch work is to lower its own priority instead.
         "RAY_worker_niceness": "0",
     }
 
@@ -68,14 +66,16 @@ def _haproxy(run_dir: Path, socket_folder: Path, launcher: Path) -> dict[str, st
         # The default is a syslog port that is not ours. Hardening narrows this to notices.
         "RAY_SERVE_HAPROXY_LOG_TARGET": "stderr format raw",
         "RAY_SERVE_HAPROXY_MAXCONN": str(_connections_max()),
-        # One thread carries 35,000 requests/s; on two cores a second one cost 8 us more a request and a longer tail.
+        # One thread carries 35,000 requests/s; on two cores a second one cost 8 us more a request and a
+        # longer tail.
         "RAY_SERVE_HAPROXY_NBTHREAD": str(max(1, (os.cpu_count() or 1) // 4)),
-        # A log line for each request, parsed in Python: 25 us a request, 12,700 instead of 9,500 requests/s without.
-        # Our own aggregator measures requests where they are served.
+        # A log line for each request, parsed in Python: 25 us a request, 12,700 instead of 9,500 requests/s
+        # without. Our own aggregator measures requests where they are served.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "60",
-        # A replica on this machine accepts in microseconds; a dead machine must not hold a request for five seconds.
+        # A replica on this machine accepts in microseconds; a dead machine must not hold a request for five
+        # seconds.
         "RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S": "2",
         # Only a refused connection is tried again: anything more could send a payment twice.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure",
@@ -83,7 +83,8 @@ def _haproxy(run_dir: Path, socket_folder: Path, launcher: Path) -> dict[str, st
 
 
 def _connections_max() -> int:
-    # HAProxy takes two descriptors for a connection and does not start where the hard limit forbids that many.
+    # HAProxy takes two descriptors for a connection and does not start where the hard limit forbids that
+    # many.
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return _CONNECTIONS_WANTED

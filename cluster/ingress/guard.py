@@ -1,11 +1,13 @@
-"""Keep the public port served while Serve notices that HAProxy or its manager has died, and end what is orphaned.
+"""Keep the public port served while Serve notices that HAProxy or its manager has died, and end what is
+orphaned.
 
-Serve needs two to three seconds to replace a HAProxy that died. Its guard, a small process started beside it, needs a
-tenth of one: it starts a stand-in on the same configuration. The stand-in answers on another admin socket, so that
-Serve still finds its own HAProxy dead, starts another, and that one takes the stand-in's listeners over.
+Serve needs two to three seconds to replace a HAProxy that died. Its guard, a small process started beside it,
+needs a tenth of one: it starts a stand-in on the same configuration. The stand-in answers on another admin
+socket, so that Serve still finds its own HAProxy dead, starts another, and that one takes the stand-in's
+listeners over.
 
-Where the manager dies, HAProxy serves on until the next manager's HAProxy takes over. An HAProxy or stand-in whose
-manager stays away is ended: nothing outlives Ray for long. Standard library only.
+Where the manager dies, HAProxy serves on until the next manager's HAProxy takes over. An HAProxy or stand-in
+whose manager stays away is ended: nothing outlives Ray for long. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from pathlib import Path
 
 from cluster.ingress.takeover import answering_pid, stand_in_socket
 
-# How long a process without a manager may serve: a manager is back in two or three seconds on an idle machine.
+# How long a process without a manager may serve: a manager is back in two or three seconds on an idle
+# machine.
 ORPHAN_S = 10.0
 # A HAProxy that ends sooner did not start, for its configuration or its port; a stand-in would not either.
 _STARTED_S = 1.0
@@ -46,7 +49,8 @@ def start_guard(binary: str, config: Path, admin: Path) -> None:
         os.close(guard.haproxy)
         os.close(guard.manager)
         return
-    # Twice, so that HAProxy has no child; a session of its own, so that Ray's end of the manager's does not reach it.
+    # Twice, so that HAProxy has no child; a session of its own, so that Ray's end of the manager's does not
+    # reach it.
     os.setsid()
     if os.fork():
         os._exit(0)
@@ -90,7 +94,11 @@ class Guard:
         config = self.config.with_name("stand-in.cfg")
         text = self.config.read_text(encoding="utf-8")
         config.write_text(text.replace(str(self.admin), str(stand_in_socket(self.admin))), encoding="utf-8")
-        print("easypay: HAProxy has died, a stand-in serves until Serve has replaced it", file=sys.stderr, flush=True)
+        print(
+            "easypay: HAProxy has died, a stand-in serves until Serve has replaced it",
+            file=sys.stderr,
+            flush=True,
+        )
         libc = ctypes.CDLL(None)
         self.stand_in = subprocess.Popen(
             [self.binary, "-db", "-f", str(config)],

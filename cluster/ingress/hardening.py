@@ -1,8 +1,8 @@
 """Harden the configuration that Ray Serve writes for HAProxy: a function from text to text.
 
-Every edit names the line that it expects. Where Serve's template has changed, hardening fails and the ingress does
-not start: an ingress that is silently open would be worse. Standard library only: the launcher loads this file in a
-bare interpreter.
+Every edit names the line that it expects. Where Serve's template has changed, hardening fails and the ingress
+does not start: an ingress that is silently open would be worse. Standard library only: the launcher loads
+this file in a bare interpreter.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from cluster.ingress.sections import HardeningError, Section, parse, render
 
 MARK = "# Hardened by EasyPay from the configuration that Ray Serve wrote.\n"
 
-# Headers by which a client could steer Serve (a deadline that cancels, no watch for hang-ups, a chosen replica) or
-# pretend to be a proxy. Serve reads "-" and "_" as the same in two of them.
+# Headers by which a client could steer Serve (a deadline that cancels, no watch for hang-ups, a chosen
+# replica) or pretend to be a proxy. Serve reads "-" and "_" as the same in two of them.
 _STRIPPED_HEADERS = (
     "^(x-request-timeout-seconds|x-request-disconnect-disabled|serve[-_]multiplexed[-_]model[-_]id"
     "|x[-_]session[-_]id|x-serve-router-.*|x[-_]forwarded[-_].*|forwarded|x[-_]real[-_]ip|x-haproxy-.*)$"
@@ -61,7 +61,8 @@ def _is_application(section: Section) -> bool:
 
 
 def _answer_overloaded(sections: list[Section]) -> None:
-    # A proxy that has just started has not heard of the application yet: its paths are not unknown, only not served.
+    # A proxy that has just started has not heard of the application yet: its paths are not unknown, only not
+    # served.
     section = next(section for section in sections if section.header == _NO_MATCH)
     section.lines = [f"http-request return status 503 {NO_REPLICA.reply()}"]
 
@@ -80,7 +81,8 @@ def _harden_defaults(section: Section, policy: HardeningPolicy) -> None:
         section.remove(rf"timeout {timeout} \S+", required=timeout in ("client", "http-keep-alive"))
     # Anything more than a refused connection could send a payment twice.
     section.require("retry-on conn-failure")
-    section.remove(r"errorfile 50[234] \S+")
+    for status in (502, 503, 504):
+        section.remove(rf"errorfile {status} \S+")
     # Splicing would reserve a quarter more descriptors and never start on answers as small as ours.
     section.remove("option splice-(request|response)")
     # A client that closes its sending side after the request still gets its answer.
@@ -95,8 +97,8 @@ def _harden_defaults(section: Section, policy: HardeningPolicy) -> None:
         "timeout client-fin 5s",
         "timeout server-fin 5s",
         "timeout tarpit 5s",
-        # Wait for the body, or a full buffer of it, inside `timeout http-request`: a dripping body costs a connection
-        # here and nothing in a replica. A longer body is bounded by the application.
+        # Wait for the body, or a full buffer of it, inside `timeout http-request`: a dripping body costs a
+        # connection here and nothing in a replica. A longer body is bounded by the application.
         "option http-buffer-request",
         "option clitcpka",
         *error_directives(),
@@ -127,8 +129,8 @@ def _public_bind(bind: str, policy: HardeningPolicy) -> str:
     if policy.listen is not None:
         address = f"[{policy.listen}]" if ":" in policy.listen else policy.listen
     tls = f" ssl crt {policy.certificate} alpn http/1.1" if policy.certificate else ""
-    # HTTP/1.1 alone: HTTP/2 in clear text serves no client of ours and brings its own kinds of flood. An unread
-    # answer (a window that stays shut) ends the connection after the client timeout.
+    # HTTP/1.1 alone: HTTP/2 in clear text serves no client of ours and brings its own kinds of flood. An
+    # unread answer (a window that stays shut) ends the connection after the client timeout.
     return f"bind {address}:{port} proto h1 tcp-ut {policy.client_timeout_s}s{tls}"
 
 
@@ -143,7 +145,8 @@ def _frontend_rules(policy: HardeningPolicy) -> list[str]:
         # Answers of a replica carry the mark; HAProxy's own do not.
         "http-response set-var(txn.from_replica) bool(true)",
         "http-after-response set-status 500 if { status 502 504 } !{ var(txn.from_replica) -m found }",
-        "http-after-response set-header X-Request-Id %[var(txn.request_id)] if { var(txn.request_id) -m found }",
+        "http-after-response set-header X-Request-Id %[var(txn.request_id)] "
+        "if { var(txn.request_id) -m found }",
     ]
 
 
@@ -164,21 +167,24 @@ def _client_address_rules(policy: HardeningPolicy) -> list[str]:
         f"http-request del-header '{_STRIPPED_HEADERS}' -m reg",
         "http-request set-header X-Forwarded-For %[src]",
         "http-request set-header X-Forwarded-Proto https if { var(txn.scheme) -m found }",
-        # Serve then makes no task that watches for a hang-up: none can cancel a payment, and requests are cheaper.
+        # Serve then makes no task that watches for a hang-up: none can cancel a payment, and requests are
+        # cheaper.
         "http-request set-header X-Request-Disconnect-Disabled ?1",
     ]
 
 
 def _harden_not_found(section: Section, _policy: HardeningPolicy) -> None:
-    section.replace(r"http-request return status 404 .*", f"http-request return status 404 {NOT_FOUND.reply()}")
+    section.replace(
+        r"http-request return status 404 .*", f"http-request return status 404 {NOT_FOUND.reply()}"
+    )
 
 
 def _harden_application(section: Section, _policy: HardeningPolicy) -> None:
     section.require(r"option httpchk GET /-/healthz")
     if any(line.startswith("timeout ") for line in section.lines):
         raise HardeningError(f"section {section.header!r} sets timeouts of its own")
-    # The fallback is Serve's Python proxy. It would hold requests until a replica exists, under other rules than
-    # ours; a clear 503 is better.
+    # The fallback is Serve's Python proxy. It would hold requests until a replica exists, under other rules
+    # than ours; a clear 503 is better.
     section.remove(r"server \S+ \S+ check backup", required=False)
 
 

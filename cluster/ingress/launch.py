@@ -1,8 +1,9 @@
 """Start HAProxy on a hardened configuration: what Serve runs in the place of the HAProxy binary.
 
 Called by the script that `environment` writes: `launch.py BINARY POLICY ARGUMENT...`, where the arguments are
-those that Serve gives HAProxy. The process becomes HAProxy, so its id and its end are those that Serve watches.
-This runs at each reload in a bare interpreter (`-I -S`) and therefore imports the standard library alone.
+those that Serve gives HAProxy. The process becomes HAProxy, so its id and its end are those that Serve
+watches. This runs at each reload in a bare interpreter (`-I -S`) and therefore imports the standard library
+alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def main(arguments: list[str]) -> None:
         except Exception as error:
             sys.exit(f"easypay: HAProxy is not started, its configuration cannot be hardened: {error}")
         if "-c" not in rest:
+            if os.getppid() == 1:
+                sys.exit("easypay: HAProxy is not started, its manager has gone")
             rest += _join_the_running(binary, config, served, reload="-sf" in rest)
     os.execv(binary, [binary, *rest])
 
@@ -37,7 +40,8 @@ def _harden_file(config: Path, policy_text: str) -> str:
 
 
 def _join_the_running(binary: str, config: Path, text: str, *, reload: bool) -> list[str]:
-    """Return the arguments by which HAProxy replaces those that Serve does not know of, and set a guard beside it."""
+    """Return the arguments by which HAProxy replaces those that Serve does not know of, and set a guard
+    beside it."""
     from cluster.ingress.guard import start_guard
     from cluster.ingress.hardening import serves_application
     from cluster.ingress.takeover import admin_socket, claim, predecessors
@@ -50,8 +54,8 @@ def _join_the_running(binary: str, config: Path, text: str, *, reload: bool) -> 
     if serves_application(text):
         _write(last, text)
     elif found and last.exists():
-        # A new manager starts with an empty configuration and hears of the application a moment later. The one
-        # that it replaces knows the replicas, so nobody is turned away meanwhile.
+        # A new manager starts with an empty configuration and hears of the application a moment later. The
+        # one that it replaces knows the replicas, so nobody is turned away meanwhile.
         _write(config, last.read_text(encoding="utf-8"))
     claim(admin, os.getppid())
     # Ray ends the process group of an actor that died; HAProxy is to serve until its successor does.
@@ -70,8 +74,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _skip_package_code() -> None:
-    # Stand-ins for the packages, so that importing a module of this folder does not run their `__init__`, which
-    # may import what a bare interpreter does not have.
+    # Stand-ins for the packages, so that importing a module of this folder does not run their `__init__`,
+    # which may import what a bare interpreter does not have.
     folder = Path(__file__).resolve().parent
     for name, path in (("cluster", folder.parent), ("cluster.ingress", folder)):
         package = ModuleType(name)

@@ -1,6 +1,7 @@
 """What the ingress of one gateway listens on, whom it trusts, and how that reaches the launcher.
 
-Standard library only, and no imports of ours: the launcher loads this file in a bare interpreter at each reload.
+Standard library only, and no imports of ours: the launcher loads this file in a bare interpreter at each
+reload.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ class IngressPorts:
 class IngressOptions:
     """Say how the public side of the ingress differs from what Serve was told.
 
-    `listen`: address of the public bind, such as "0.0.0.0" or "::"; None keeps the host of Serve's http_options.
-    With Serve on 127.0.0.1 and `listen` public, replicas and the fallback proxy stay unreachable from outside.
-    `trusted_proxies`: networks (CIDR) of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    `listen`: address of the public bind, such as "0.0.0.0" or "::"; None keeps the host of Serve's
+    http_options. With Serve on 127.0.0.1 and `listen` public, replicas and the fallback proxy stay
+    unreachable from outside.
+    `trusted_proxies`: networks (CIDR) of load balancers whose X-Forwarded-For and X-Forwarded-Proto are
+    believed.
     `certificate`: path of a PEM file (chain and key) with which the public bind speaks TLS.
     """
 

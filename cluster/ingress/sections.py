@@ -23,7 +23,7 @@ class Section:
     lines: list[str] = field(default_factory=list)
 
     def replace(self, pattern: str, *replacement: str) -> None:
-        """Put `replacement` where the one line that matches `pattern` stands; raise HardeningError otherwise."""
+        """Put `replacement` where the one line that matches stands; raise HardeningError otherwise."""
         found = self._matches(pattern)
         if len(found) != 1:
             raise self._missing(pattern, f"{len(found)} lines match")

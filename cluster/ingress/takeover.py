@@ -1,8 +1,9 @@
-"""Find the HAProxy that serves already, so that a new one takes its listeners over and no connection is refused.
+"""Find the HAProxy that serves already, so that a new one takes its listeners over and no connection is
+refused.
 
-Serve hands a running HAProxy over at a reload. It knows nothing of one that outlived its manager, nor of the stand-in
-that the guard started: those are found by their admin sockets. Standard library only: the launcher loads this file in
-a bare interpreter.
+Serve hands a running HAProxy over at a reload. It knows nothing of one that outlived its manager, nor of the
+stand-in that the guard started: those are found by their admin sockets. Standard library only: the launcher
+loads this file in a bare interpreter.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def claim(admin: Path, manager: int) -> None:
 def predecessors(admin: Path) -> Iterator[tuple[int, Path]]:
     """Give process id and admin socket of each HAProxy that a new one on `admin` replaces.
 
-    In the same folder that is any; in the folders of other Ray nodes (an earlier run on this machine, or a second
-    node on it) only one whose manager has gone.
+    In the same folder that is any; in the folders of other Ray nodes (an earlier run on this machine, or a
+    second node on it) only one whose manager has gone.
     """
     for folder in sorted(admin.parent.parent.iterdir(), key=lambda folder: folder != admin.parent):
         if folder != admin.parent and not _is_orphaned(folder):

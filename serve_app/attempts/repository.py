@@ -76,7 +76,10 @@ class AttemptRepository:
         by_payment = itemgetter(0, 1)
         self._begin_payments = database.committer(
             BatchStatement[BeginPaymentRow, bool](
-                name="begin_payments", sql=sql["begin_payments"], result=lambda row: bool(row["accepted"]), key=None
+                name="begin_payments",
+                sql=sql["begin_payments"],
+                result=lambda row: bool(row["accepted"]),
+                key=None,
             )
         )
         self._begin_operations = database.committer(

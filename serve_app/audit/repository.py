@@ -26,9 +26,7 @@ class AuditRepository:
         self, merchant_id: UUID, livemode: bool, *, before: UUID | None, subject: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], bool]:
         """Return up to `limit` entries, newest first, and whether there are older ones."""
-        rows = await self._database.fetch(
-            self._list_sql, merchant_id, livemode, before or _LAST_ID, subject, limit + 1
-        )
+        rows = await self._database.fetch(self._list_sql, merchant_id, livemode, before or _LAST_ID, subject, limit + 1)
         return [_entry(row) for row in rows[:limit]], len(rows) > limit
 
 

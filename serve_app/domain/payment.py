@@ -135,7 +135,9 @@ TRANSITIONS: frozenset[tuple[PaymentStatus, PaymentStatus]] = frozenset(
 """Every change of status that there is."""
 
 
-def begin(payment: Payment, kind: AttemptKind, attempt_id: UUID, amount: int | None, now: datetime) -> tuple[Payment, int]:
+def begin(
+    payment: Payment, kind: AttemptKind, attempt_id: UUID, amount: int | None, now: datetime
+) -> tuple[Payment, int]:
     """Reserve what a capture, void or refund needs; return the payment and the amount of the attempt.
 
     Without `amount` a capture takes the whole authorization and a refund all that is left.
@@ -184,7 +186,9 @@ def _refund_amount(payment: Payment, amount: int | None) -> int:
     left = payment.amount_refundable
     if left == 0 or (amount is not None and amount > left):
         raise TransitionForbidden(
-            AttemptKind.REFUND.value, payment.status.value, f"{left} of {payment.amount_captured} is left to refund"
+            AttemptKind.REFUND.value,
+            payment.status.value,
+            f"{left} of {payment.amount_captured} is left to refund",
         )
     return left if amount is None else amount
 

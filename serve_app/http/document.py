@@ -1,177 +1,202 @@
-"""The OpenAPI 3.1 document, made from the same declarations as the routes."""
+"""The OpenAPI 3.1 document, made from the same declarations as the routes.
+
+Source: OpenAPI Specification 3.1.0; RFC 9457 for the problems.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from serve_app.http.document_parts import (
+    ANSWERS,
+    HEADERS,
+    IDEMPOTENCY_KEY,
+    PROBLEM,
+    REQUEST_ID,
+    SECURITY,
+    problem_example,
+)
 from serve_app.http.operation import Operation
-from serve_app.problems import Code
+from serve_app.http.samples import sample
+from serve_app.problems import PROBLEM_JSON, Code
 
 _REFERENCES = "#/components/schemas/{model}"
-_CODES = {code.code: code for code in Code}
-_EVERYWHERE = ("internal_error", "overloaded")
-_WITH_KEY = ("authentication_required", "permission_denied", "rate_limited")
-_WITH_BODY = ("invalid_request", "payload_too_large", "unsupported_media_type", "validation_failed")
+_ABOUT = (
+    "Take, capture, void and refund payments. Amounts are integers in minor units, currencies the codes of ISO 4217, "
+    "times RFC 3339 in UTC. Each error is a problem of RFC 9457 with a `code` to program against."
+)
 
-_PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "description": "An error, after RFC 9457. `code` is what to program against.",
-    "required": ["type", "title", "status", "detail", "code", "request_id"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string", "enum": list(_CODES)},
-        "request_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-        "payment": {"$ref": "#/components/schemas/PaymentView"},
-        "decline_code": {"type": "string"},
-    },
-}
-_KEY_PARAMETER = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "Makes the request safe to repeat: one key, one operation, one answer. 1-255 visible ASCII characters.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-}
+# What an operation can be answered with because of what it is, in addition to the problems that it names.
+_ALWAYS = (Code.INTERNAL_ERROR,)
+_WITH_KEY = (
+    Code.INVALID_REQUEST,
+    Code.AUTHENTICATION_REQUIRED,
+    Code.PERMISSION_DENIED,
+    Code.VALIDATION_FAILED,
+    Code.RATE_LIMITED,
+    Code.OVERLOADED,
+    Code.DEADLINE_EXCEEDED,
+)
+_WITH_BODY = (
+    Code.INVALID_REQUEST,
+    Code.PAYLOAD_TOO_LARGE,
+    Code.UNSUPPORTED_MEDIA_TYPE,
+    Code.VALIDATION_FAILED,
+    Code.DEADLINE_EXCEEDED,
+)
+_WITH_QUERY = (Code.INVALID_REQUEST, Code.VALIDATION_FAILED)
+_WITH_IDEMPOTENCY_KEY = (Code.INVALID_REQUEST, Code.VALIDATION_FAILED)
 
 
 def openapi_document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
-    """Return the document of all operations."""
+    """Return the document as JSON values. It takes milliseconds: make it once.
+
+    Raises:
+        KeyError: an operation names a problem that does not exist.
+    """
+    models = _Models(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, models)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "EasyPay",
             "version": version,
-            "description": "Take, capture, void and refund payments. Amounts are integers in minor units (ISO 4217).",
+            "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
         "components": {
-            "schemas": {**_schemas(operations), "Problem": _PROBLEM},
-            "securitySchemes": {
-                "api_key": {"type": "http", "scheme": "bearer", "description": "sk_test_... or sk_live_..."}
-            },
+            "schemas": {**models.schemas, "Problem": PROBLEM},
+            "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY, "RequestId": REQUEST_ID},
+            "headers": HEADERS,
+            "securitySchemes": {"api_key": SECURITY},
         },
     }
 
 
-def _models(operation: Operation) -> list[type[BaseModel]]:
-    declared = [operation.request, *operation.answers.values()]
-    return [model for model in declared if model is not None]
+def codes_of(operation: Operation) -> list[Code]:
+    """Return every problem that the operation can be answered with, by status.
+
+    Raises:
+        KeyError: it names a problem that does not exist.
+    """
+    codes = {*_ALWAYS, *(Code[name.upper()] for name in operation.problems)}
+    for applies, implied in (
+        (operation.scope is not None, _WITH_KEY),
+        (operation.request is not None, _WITH_BODY),
+        (operation.query is not None, _WITH_QUERY),
+        (operation.idempotent, _WITH_IDEMPOTENCY_KEY),
+    ):
+        if applies:
+            codes.update(implied)
+    return sorted(codes, key=lambda code: (code.status, code.code))
 
 
-def _schemas(operations: Sequence[Operation]) -> dict[str, Any]:
-    models = {model for operation in operations for model in _models(operation)}
-    ordered = sorted(models, key=lambda model: model.__name__)
-    _, definitions = models_json_schema([(model, "validation") for model in ordered], ref_template=_REFERENCES)
-    schemas: dict[str, Any] = definitions.get("$defs", {})
-    return schemas
+class _Models:
+    """The schemas of all models. Requests and queries show what is taken, answers what is given."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
+        for operation in operations:
+            taken = [model for model in (operation.request, operation.query) if model is not None]
+            given = [model for model in operation.answers.values() if model is not None]
+            wanted |= dict.fromkeys([(model, "validation") for model in taken])
+            wanted |= dict.fromkeys([(model, "serialization") for model in given])
+        self._references, definitions = models_json_schema(list(wanted), ref_template=_REFERENCES)
+        self.schemas: dict[str, Any] = definitions.get("$defs", {})
+
+    def content(self, model: type[BaseModel], mode: JsonSchemaMode, example: Any = None) -> dict[str, Any]:
+        """Return the content of a body of this model, with an example."""
+        schema = self._references[model, mode]
+        if example is None:
+            example = sample(schema, self.schemas)
+        return {"application/json": {"schema": schema, "example": example}}
+
+    def members(self, model: type[BaseModel]) -> list[tuple[str, bool, Any]]:
+        """Return the name, whether it is required, and the schema of each member of a query."""
+        reference = self._references[model, "validation"]
+        schema = self.schemas[reference["$ref"].rpartition("/")[2]]
+        required = schema.get("required", ())
+        return [(name, name in required, member) for name, member in schema.get("properties", {}).items()]
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, models: _Models) -> dict[str, Any]:
+    scope = operation.scope
     described: dict[str, Any] = {
         "operationId": operation.endpoint.__qualname__.replace("Endpoints.", "_").lower(),
         "summary": operation.summary,
+        "description": f"Needs the scope `{scope}`." if scope else "Needs no key.",
         "tags": [operation.tag],
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
-        "responses": {**_answers(operation), **_problem_answers(operation)},
+        "parameters": _parameters(operation, models),
+        "responses": {**_answers(operation, models), **_problem_answers(operation)},
+        "security": [{"api_key": [scope]}] if scope else [],
     }
-    if operation.idempotent:
-        described["parameters"].append(_KEY_PARAMETER)
-    if operation.scope is not None:
-        described["security"] = [{"api_key": []}]
-        described["description"] = f"Needs the scope `{operation.scope}`."
     if operation.request is not None:
-        described["requestBody"] = _request_body(operation, operation.request)
+        described["requestBody"] = {
+            "required": operation.needs_body,
+            "content": models.content(operation.request, "validation", operation.example),
+        }
     return described
 
 
-def _request_body(operation: Operation, model: type[BaseModel]) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": {"$ref": _REFERENCES.format(model=model.__name__)}}
-    if operation.example is not None:
-        content["example"] = operation.example
-    required = any(member.is_required() for member in model.model_fields.values())
-    return {"required": required, "content": {"application/json": content}}
-
-
-def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
-    names = re.findall(r"{(\w+)}", operation.path)
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-
-
-def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
-    if operation.query is None:
-        return []
-    schema = operation.query.model_json_schema(ref_template=_REFERENCES)
-    definitions = schema.get("$defs", {})
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": name in schema.get("required", []),
-            "schema": _inlined(member, definitions),
-        }
-        for name, member in schema["properties"].items()
+def _parameters(operation: Operation, models: _Models) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", operation.path)
     ]
+    if operation.query is not None:
+        parameters += [
+            {"name": name, "in": "query", "required": required, "schema": schema}
+            for name, required, schema in models.members(operation.query)
+        ]
+    if operation.idempotent:
+        parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+    parameters.append({"$ref": "#/components/parameters/RequestId"})
+    return parameters
 
 
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Return the schema with its references resolved: query models are in no component."""
-    if isinstance(schema, list):
-        return [_inlined(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
-    return {name: _inlined(value, definitions) for name, value in schema.items()}
-
-
-def _answers(operation: Operation) -> dict[str, Any]:
-    return {str(status): _answer(status, model) for status, model in operation.answers.items()}
-
-
-def _answer(status: int, model: type[BaseModel] | None) -> dict[str, Any]:
-    description = "Accepted: the outcome is not known yet." if status == 202 else "Done."
-    if model is None:
-        return {"description": description}
-    reference = {"$ref": _REFERENCES.format(model=model.__name__)}
-    return {"description": description, "content": {"application/json": {"schema": reference}}}
+def _answers(operation: Operation, models: _Models) -> dict[str, Any]:
+    return {
+        str(status): {
+            "description": ANSWERS[status],
+            "headers": _headers("X-Request-Id", *(["Idempotent-Replayed"] if operation.idempotent else ())),
+            **({"content": models.content(model, "serialization")} if model is not None else {}),
+        }
+        for status, model in sorted(operation.answers.items())
+    }
 
 
 def _problem_answers(operation: Operation) -> dict[str, Any]:
-    codes = [*operation.problems, *_EVERYWHERE]
-    if operation.scope is not None:
-        codes += _WITH_KEY
-    if operation.request is not None:
-        codes += _WITH_BODY
-    if operation.query is not None:
-        codes.append("validation_failed")
-    by_status: dict[int, list[str]] = {}
-    for code in dict.fromkeys(codes):
-        by_status.setdefault(_CODES[code].status, []).append(code)
-    schema = {"$ref": "#/components/schemas/Problem"}
+    by_status: dict[int, list[Code]] = {}
+    for code in codes_of(operation):
+        by_status.setdefault(code.status, []).append(code)
+    return {str(status): _problem_answer(status, codes) for status, codes in by_status.items()}
+
+
+def _problem_answer(status: int, codes: Sequence[Code]) -> dict[str, Any]:
+    names = ["X-Request-Id"]
+    names += ["WWW-Authenticate"] if status == Code.AUTHENTICATION_REQUIRED.status else []
+    names += ["Retry-After"] if any(code.asks_to_wait for code in codes) else []
     return {
-        str(status): {
-            "description": " or ".join(f"`{code}`" for code in found),
-            "content": {"application/problem+json": {"schema": schema}},
-        }
-        for status, found in sorted(by_status.items())
+        "description": " ".join(f"{code.title} (`{code.code}`)." for code in codes),
+        "headers": _headers(*names),
+        "content": {
+            PROBLEM_JSON: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {code.code: {"value": problem_example(code)} for code in codes},
+            }
+        },
     }
+
+
+def _headers(*names: str) -> Mapping[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

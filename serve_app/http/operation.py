@@ -67,3 +67,9 @@ class Operation:
     idempotent: bool = False
     example: Mapping[str, Any] | None = None
 
+    @property
+    def needs_body(self) -> bool:
+        """Whether a body must be sent: not where every member may be left out."""
+        return self.request is not None and any(
+            member.is_required() for member in self.request.model_fields.values()
+        )

@@ -120,7 +120,9 @@ def _not_allowed(path: _Path) -> Problem:
 
 def _pairs(scope: Scope) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict")
+        return parse_qsl(
+            scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict"
+        )
     except ValueError:
         raise Problem(Code.INVALID_REQUEST, "The query cannot be read.") from None
 

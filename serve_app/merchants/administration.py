@@ -69,7 +69,14 @@ async def create_key(
     async with _connected(database_url) as connection, connection.transaction():
         merchant_id = await connection.fetchval(sql["put_merchant"], new_id(), merchant, rate_limit_per_minute)
         await connection.execute(
-            sql["create_key"], key_id, merchant_id, livemode, digest(secret, pepper), secret[-4:], wanted, expires_at
+            sql["create_key"],
+            key_id,
+            merchant_id,
+            livemode,
+            digest(secret, pepper),
+            secret[-4:],
+            wanted,
+            expires_at,
         )
         await _audit(connection, sql["audit_key"], merchant_id, livemode, "api_key.create", key_id)
     return IssuedKey(

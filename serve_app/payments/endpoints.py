@@ -27,7 +27,13 @@ from serve_app.problems import invalid
 from serve_app.processors.tokens import TestCard, lookup_token
 from serve_app.snapshots import encode_payment
 
-_MONEY_PROBLEMS = ("payment_declined", "idempotency_in_progress", "idempotency_mismatch", "processor_failed", "overloaded")
+_MONEY_PROBLEMS = (
+    "payment_declined",
+    "idempotency_in_progress",
+    "idempotency_mismatch",
+    "processor_failed",
+    "overloaded",
+)
 _PATH = "/v1/payments"
 _ONE = "/v1/payments/{payment_id}"
 _TAG = "Payments"

@@ -94,7 +94,9 @@ class PaymentService:
 
     async def capture(self, owner: Owner, payment_id: UUID, amount: int | None, claim: Claim | None) -> Answer:
         """Take the money of an authorized payment, or a part of it, which releases the rest."""
-        return await self._operations.run(owner, payment_id, AttemptKind.CAPTURE, claim, self._current(owner), amount=amount)
+        return await self._operations.run(
+            owner, payment_id, AttemptKind.CAPTURE, claim, self._current(owner), amount=amount
+        )
 
     async def void(self, owner: Owner, payment_id: UUID, claim: Claim | None) -> Answer:
         """Release an authorized payment."""
@@ -110,9 +112,7 @@ class PaymentService:
 
     async def page(self, owner: Owner, request: PageRequest) -> tuple[list[Payment], bool]:
         """Return up to `limit` payments, newest first, and whether there are older ones."""
-        found = await self._payments.page(
-            owner.merchant_id, owner.livemode, replace(request, limit=request.limit + 1)
-        )
+        found = await self._payments.page(owner.merchant_id, owner.livemode, replace(request, limit=request.limit + 1))
         return found[: request.limit], len(found) > request.limit
 
     async def update(self, owner: Owner, payment_id: UUID, change: Change) -> Payment:

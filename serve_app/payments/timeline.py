@@ -27,7 +27,11 @@ _Item = tuple[datetime, str, dict[str, Any]]
 
 def _attempts(rows: Sequence[Record]) -> Iterator[_Item]:
     for row in rows:
-        name = {"attempt": public_id(Prefix.ATTEMPT, row["id"]), "operation": row["kind"], "amount": row["amount"]}
+        name = {
+            "attempt": public_id(Prefix.ATTEMPT, row["id"]),
+            "operation": row["kind"],
+            "amount": row["amount"],
+        }
         yield row["started_at"], "attempt_started", {**name, "processor": row["processor"]}
         if row["finished_at"] is not None:
             result = {"state": row["state"], "reference": row["processor_reference"], "code": row["code"]}
@@ -36,19 +40,27 @@ def _attempts(rows: Sequence[Record]) -> Iterator[_Item]:
 
 def _postings(rows: Sequence[Record]) -> Iterator[_Item]:
     for row in rows:
-        yield row["created_at"], "posting", {
-            "attempt": public_id(Prefix.ATTEMPT, row["attempt_id"]),
-            "debit": row["debit"],
-            "credit": row["credit"],
-            "amount": row["amount"],
-            "currency": row["currency"],
-        }
+        yield (
+            row["created_at"],
+            "posting",
+            {
+                "attempt": public_id(Prefix.ATTEMPT, row["attempt_id"]),
+                "debit": row["debit"],
+                "credit": row["credit"],
+                "amount": row["amount"],
+                "currency": row["currency"],
+            },
+        )
 
 
 def _events(rows: Sequence[Record]) -> Iterator[_Item]:
     for row in rows:
-        yield row["created_at"], "event", {
-            "event": public_id(Prefix.EVENT, row["id"]),
-            "type": row["type"],
-            "sequence": row["sequence"],
-        }
+        yield (
+            row["created_at"],
+            "event",
+            {
+                "event": public_id(Prefix.EVENT, row["id"]),
+                "type": row["type"],
+                "sequence": row["sequence"],
+            },
+        )

@@ -82,9 +82,7 @@ class Simulator:
     ) -> None:
         self.name = name
         self._books = AcquirerBooks(MemoryShelf(entries_max), knows_all=False)
-        self._itinerary = Itinerary(
-            latency_ms=latency_ms, jitter_ms=jitter_ms, failure_rate=failure_rate, seed=seed
-        )
+        self._itinerary = Itinerary(latency_ms=latency_ms, jitter_ms=jitter_ms, failure_rate=failure_rate, seed=seed)
         self._turns = Turns()
         self._sleep = sleep
 

@@ -32,9 +32,7 @@ class RefundRepository:
 
     async def page(self, merchant_id: UUID, payment_id: UUID, before: UUID | None, limit: int) -> list[Refund]:
         """Return up to `limit` refunds of a payment, newest first."""
-        rows = await self._database.fetch(
-            self._sql["list_refunds"], merchant_id, payment_id, before or _LAST_ID, limit
-        )
+        rows = await self._database.fetch(self._sql["list_refunds"], merchant_id, payment_id, before or _LAST_ID, limit)
         return [_refund(row) for row in rows]
 
 

@@ -51,9 +51,7 @@ class RefundService:
         """Return the payment of a refund as it is now."""
         return await find_payment(self._payments, owner, payment_id)
 
-    async def page(
-        self, owner: Owner, payment_id: UUID, before: UUID | None, limit: int
-    ) -> tuple[list[Refund], bool]:
+    async def page(self, owner: Owner, payment_id: UUID, before: UUID | None, limit: int) -> tuple[list[Refund], bool]:
         """Return up to `limit` refunds of a payment, newest first, and whether there are older ones.
 
         Raises:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.runtime.errors import ActorError
+from actors.runtime.supervised import Supervised
 from serve_app.config import GatewayConfig
 from serve_app.services import Services
 from serve_app.tasks.resolver import SWEEP_MAX, Resolver
@@ -28,19 +29,24 @@ class ResolverStatus:
     last_error: str | None
 
 
-class ResolverActor:
+class ResolverActor(Supervised):
     """Sweeps for as long as it lives. The supervisor asks it to, again after each restart."""
 
-    def __init__(self, configure: Callable[[], GatewayConfig]) -> None:
+    def __init__(self, code_version: str, configure: Callable[[], GatewayConfig]) -> None:
+        super().__init__(code_version)
         self._configure = configure
         self._sweeping: asyncio.Task[None] | None = None
         self._sweeps = self._found = self._concluded = 0
         self._last_error: str | None = None
 
-    async def ensure_running(self) -> ResolverStatus:
+    async def ensure_running(self) -> str:
         """Start sweeping unless it does already; safe to repeat."""
         if self._sweeping is None or self._sweeping.done():
             self._sweeping = asyncio.get_running_loop().create_task(self._run())
+        return await super().ensure_running()
+
+    async def status(self) -> ResolverStatus:
+        """Return what it has done."""
         return ResolverStatus(os.getpid(), self._sweeps, self._found, self._concluded, self._last_error)
 
     async def _run(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support.ports import free_port
 
 START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 90.0
@@ -36,13 +37,6 @@ class RunningGateway:
         return str(self.facts["api_key"])
 
 
-def free_port() -> int:
-    """Return a TCP port on loopback that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def easypay(*arguments: str, timeout_s: float = 60.0, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line of this checkout to its end."""
     return subprocess.run(
@@ -58,7 +52,14 @@ def easypay(*arguments: str, timeout_s: float = 60.0, **environment: str) -> sub
 def up(data_dir: Path, *arguments: str, **environment: str) -> RunningGateway:
     """Start a gateway in the background and wait until it serves."""
     started = easypay(
-        "up", "--detach", "--json", "--data-dir", str(data_dir), *arguments, timeout_s=START_TIMEOUT_S, **environment
+        "up",
+        "--detach",
+        "--json",
+        "--data-dir",
+        str(data_dir),
+        *arguments,
+        timeout_s=START_TIMEOUT_S,
+        **environment,
     )
     assert started.returncode == 0, f"the gateway did not start:\n{started.stdout}\n{started.stderr}"
     return RunningGateway(data_dir, json.loads(started.stdout))

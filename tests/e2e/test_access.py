@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.gateway import RunningGateway, easypay
 from tests.e2e.merchant import Merchant, new_merchant
-from tests.e2e.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -34,7 +34,10 @@ def test_every_route_needs_a_key(anonymous: httpx.Client) -> None:
         target = path.replace("{payment_id}", "pay_" + "0" * 32).replace("{refund_id}", "rf_" + "0" * 32)
         for headers in ({}, {"Authorization": "Bearer sk_test_" + "x" * 32}, {"Authorization": "Basic abc"}):
             answer = anonymous.request(method, target, headers=headers, json={} if method != "GET" else None)
-            assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required"), (method, path)
+            assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required"), (
+                method,
+                path,
+            )
             assert answer.headers["www-authenticate"].startswith("Bearer")
     assert anonymous.get("/v1/payments?api_key=sk_test_x").status_code == 401
 
@@ -113,6 +116,13 @@ def test_keys_are_listed_without_themselves(gateway: RunningGateway, merchant: M
 
 def test_an_unknown_object_is_a_404(merchant: Merchant) -> None:
     """Well formed or not, an id that names nothing is not found."""
-    for name in ("pay_" + uuid.uuid4().hex, "pay_x", "rf_" + uuid.uuid4().hex, "nonsense", "%00", "pay_" + "Z" * 32):
+    for name in (
+        "pay_" + uuid.uuid4().hex,
+        "pay_x",
+        "rf_" + uuid.uuid4().hex,
+        "nonsense",
+        "%00",
+        "pay_" + "Z" * 32,
+    ):
         answer = merchant.get(f"/v1/payments/{name}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), name

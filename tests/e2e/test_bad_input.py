@@ -81,7 +81,11 @@ def test_json_of_another_shape_is_refused(merchant: Merchant, body: bytes) -> No
 
 def test_another_content_type_is_refused(merchant: Merchant) -> None:
     """415, also without one."""
-    for headers in ({"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}, {}):
+    for headers in (
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {},
+    ):
         answer = merchant.http.post("/v1/payments", content=b"{}", headers=headers)
         _problem(answer, 415, "unsupported_media_type")
 

@@ -11,7 +11,7 @@ import pytest
 from serve_app.payments.schemas import PaymentView
 from serve_app.refunds.schemas import RefundView
 from tests.e2e.merchant import Merchant
-from tests.e2e.polling import eventually
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -132,9 +132,7 @@ def test_two_refunds_at_once_that_exceed_the_capture(merchant: Merchant) -> None
     for _ in range(10):
         paid = _id(merchant.pay(amount=1000))
         with ThreadPoolExecutor(4) as pool:
-            answers = list(
-                pool.map(lambda _: merchant.post(f"/v1/payments/{paid}/refunds", {"amount": 600}), range(4))
-            )
+            answers = list(pool.map(lambda _: merchant.post(f"/v1/payments/{paid}/refunds", {"amount": 600}), range(4)))
         assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
         assert merchant.payment(paid)["amount_refunded"] == 600
 

@@ -1,4 +1,5 @@
-"""The real HAProxy on a configuration from Ray Serve's own template, before a small server in place of replicas."""
+"""The real HAProxy on a configuration from Ray Serve's own template, before a small server in place of
+replicas."""
 
 from __future__ import annotations
 
@@ -79,14 +80,17 @@ class Ingress:
         return HardeningPolicy(self.stats_port, self.metrics_port, **{**values, **changes})  # type: ignore[arg-type]
 
     async def start(self, policy: HardeningPolicy | None = None, *arguments: str) -> None:
-        """Start HAProxy through the launcher, as the child of a process in the place of Serve's manager; wait for it."""
+        """Start HAProxy through the launcher, as the child of a process in the place of Serve's manager; wait
+        for it."""
         command = [sys.executable, "-I", "-S", launch.__file__, str(haproxy_binary())]
         command += [(policy or self.policy()).to_json(), "-db", "-f", str(self.config), "-dR", *arguments]
         note = self.folder / "pid"
-        note.unlink(missing_ok=True)
         # By a file, not a pipe: HAProxy would hold the pipe open beyond the end of its manager.
         ended = self.folder / "ended"
-        script = 'cd "$1"; shift; "$@" & echo $! >pid.new; mv pid.new pid; wait $!; : >ended; exec tail -f /dev/null'
+        for file in (note, ended):
+            file.unlink(missing_ok=True)
+        script = 'cd "$1"; shift; "$@" & echo $! >pid.new; mv pid.new pid; wait $!; : >ended; '
+        script += "exec tail -f /dev/null"
         manager = ["/bin/sh", "-c", script, "manager", str(self.folder)]
         with (self.folder / "haproxy.log").open("wb") as log:
             self.manager = await asyncio.create_subprocess_exec(*manager, *command, stdout=log, stderr=log)

@@ -20,7 +20,9 @@ def _require_problem(reply: Reply, status: int, code: str) -> None:
     assert {"type", "title", "detail", "request_id"} <= problem.keys()
 
 
-async def test_a_replica_lost_after_sending_leaves_the_outcome_unknown(ingress: Ingress, replica: Replica) -> None:
+async def test_a_replica_lost_after_sending_leaves_the_outcome_unknown(
+    ingress: Ingress, replica: Replica
+) -> None:
     """A request whose replica dies is answered 500, told to be repeated with its key, and sent only once."""
     await ingress.start()
     reply = await ingress.request("/drop", "X-Request-Id: r-1\r\n")
@@ -42,8 +44,10 @@ async def test_a_silent_replica_leaves_the_outcome_unknown(ingress: Ingress, rep
 
 
 async def test_a_replica_lost_on_a_kept_connection_closes_it(ingress: Ingress, replica: Replica) -> None:
-    """HAProxy gives no answer where a connection's later request loses its replica; it sends nothing twice either."""
-    # Not what we would choose: HAProxy 2.8 leaves the repetition to the client here, and no directive changes that.
+    """HAProxy gives no answer where a connection's later request loses its replica; it sends nothing twice
+    either."""
+    # Not what we would choose: HAProxy 2.8 leaves the repetition to the client here, and no directive changes
+    # that.
     await ingress.start()
     reader, writer = await ingress.connect()
     await exchange(reader, writer)

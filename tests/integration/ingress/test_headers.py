@@ -53,7 +53,8 @@ async def test_the_client_address_is_that_of_the_connection(ingress: Ingress) ->
 
 
 async def test_a_trusted_proxy_names_the_client(ingress: Ingress) -> None:
-    """From a trusted proxy the last address counts, anew for each request of a connection, and so does the scheme."""
+    """From a trusted proxy the last address counts, anew for each request of a connection, and so does the
+    scheme."""
     await ingress.start(ingress.policy(trusted_proxies=("127.0.0.0/8",)))
     reader, writer = await ingress.connect()
     for client in ("198.51.100.7", "198.51.100.8"):

@@ -21,6 +21,10 @@ def _listens(port: int, address: str) -> bool:
         return client.connect_ex((address, port)) == 0
 
 
+def _command_line(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
 async def test_statistics_and_metrics_are_on_loopback_alone(ingress: Ingress) -> None:
     """Only the public port listens on other addresses than 127.0.0.1."""
     await ingress.start(ingress.policy(listen="0.0.0.0"))
@@ -31,10 +35,11 @@ async def test_statistics_and_metrics_are_on_loopback_alone(ingress: Ingress) ->
 
 
 async def test_the_process_is_haproxy_itself(ingress: Ingress) -> None:
-    """The process that Serve started answers on the admin socket under its own id, with the configuration's path."""
+    """The process that Serve started answers on the admin socket under its own id, with the configuration's
+    path."""
     await ingress.start()
     assert answering_pid(ingress.admin) == ingress.pid
-    words = Path(f"/proc/{ingress.pid}/cmdline").read_bytes().split(b"\0")
+    words = _command_line(ingress.pid)
     assert words[0].endswith(b"haproxy")
     assert str(ingress.config).encode() in words
 
@@ -59,8 +64,16 @@ async def test_serve_can_start_what_the_environment_names(ingress: Ingress, tmp_
     ports = IngressPorts(stats=ingress.stats_port, metrics=ingress.metrics_port)
     names = environment(tmp_path / "a run", ports, IngressOptions(listen="127.0.0.1"))
     launcher = names["RAY_SERVE_HAPROXY_BINARY_PATH"]
+    sockets = Path(names["RAY_SERVE_HAPROXY_SOCKET_PATH"]).parent
+    if tmp_path not in sockets.parents:
+        sockets.rmdir()
     process = await asyncio.create_subprocess_exec(
-        launcher, "-c", "-f", str(ingress.config), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        launcher,
+        "-c",
+        "-f",
+        str(ingress.config),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output
@@ -70,7 +83,15 @@ async def test_serve_can_start_what_the_environment_names(ingress: Ingress, tmp_
 
 async def test_other_calls_go_through(ingress: Ingress) -> None:
     """A call without a configuration, such as for the version, is HAProxy's own."""
-    command = [sys.executable, "-I", "-S", launch.__file__, str(haproxy_binary()), ingress.policy().to_json(), "-v"]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        launch.__file__,
+        str(haproxy_binary()),
+        ingress.policy().to_json(),
+        "-v",
+    ]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     assert output.startswith(b"HAProxy version")

@@ -86,7 +86,7 @@ async def test_haproxy_outlives_its_manager_until_the_next(ingress: Ingress) -> 
 
 
 async def _replaced_without_a_refusal(ingress: Ingress) -> None:
-    """Start HAProxy as a new manager does, knowing no application yet, under requests of which none may fail."""
+    """Start HAProxy as a new manager does, with no application yet, under requests that may not fail."""
     stop = asyncio.Event()
 
     async def keep_asking() -> int:

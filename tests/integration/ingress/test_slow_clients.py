@@ -77,7 +77,8 @@ async def test_an_idle_connection_ends(ingress: Ingress) -> None:
 
 
 async def test_a_half_open_client_ends(ingress: Ingress) -> None:
-    """A client that vanishes in the middle of a long body, without a word, is let go of after the client timeout."""
+    """A client that vanishes in the middle of a long body, without a word, is let go of after the client
+    timeout."""
     await ingress.start(ingress.policy(client_timeout_s=1, server_timeout_s=5))
     reader, writer = await ingress.connect()
     # More than the ingress buffers, so that it has begun to pass the body on.

@@ -31,7 +31,15 @@ def test_a_card_number_is_found(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "order 1234", "4242424242424241", "424242424242", "42424242424242424242", "4242.4242.4242.4242", "tok_visa"],
+    [
+        "",
+        "order 1234",
+        "4242424242424241",
+        "424242424242",
+        "42424242424242424242",
+        "4242.4242.4242.4242",
+        "tok_visa",
+    ],
 )
 def test_other_digits_are_not(text: str) -> None:
     """Too short, too long, a wrong check digit."""

@@ -52,7 +52,10 @@ def test_an_authorization_with_capture_takes_the_money() -> None:
 
 @pytest.mark.parametrize(
     ("state", "status", "decline_code"),
-    [(AttemptState.DECLINED, PaymentStatus.DECLINED, "no"), (AttemptState.FAILED, PaymentStatus.FAILED, None)],
+    [
+        (AttemptState.DECLINED, PaymentStatus.DECLINED, "no"),
+        (AttemptState.FAILED, PaymentStatus.FAILED, None),
+    ],
 )
 def test_a_refused_authorization_ends_the_payment(
     state: AttemptState, status: PaymentStatus, decline_code: str | None

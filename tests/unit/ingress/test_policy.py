@@ -32,7 +32,12 @@ def test_a_block_of_ports_has_no_port_twice() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"listen": "0.0.0.0 accept-proxy"}, {"listen": ""}, {"certificate": "a'b"}, {"trusted_proxies": ("any",)}],
+    [
+        {"listen": "0.0.0.0 accept-proxy"},
+        {"listen": ""},
+        {"certificate": "a'b"},
+        {"trusted_proxies": ("any",)},
+    ],
 )
 def test_an_option_cannot_add_directives(options: dict[str, object]) -> None:
     """Values that would change the meaning of a configuration line are refused."""

@@ -1,0 +1,135 @@
+"""Puts the gateway together on a Ray that runs: migrates, creates the actors, deploys, waits until it serves.
+
+A short-lived driver; everything that it starts is detached. Safe to repeat: what is there already stays, what is of
+another version is replaced. Says each step on standard output as one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import ray
+from ray import serve
+from ray.serve.config import HTTPOptions
+
+from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config
+from cluster.private_file import write_private
+from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings
+from cluster.supervisor import start_supervisor
+from cluster.topology import SUPERVISOR_NAME, desired_actors
+from serve_app.deployment import APPLICATION, gateway
+from serve_app.merchants.administration import create_key
+from serve_app.merchants.secrets import MERCHANT_SCOPES, Scope
+from serve_app.storage.migrate import upgrade
+
+_ACTORS_WITHIN_S = 60.0
+_READY_WITHIN_S = 60.0
+_POLL_S = 0.1
+_DEFAULT_MERCHANT = "Example merchant"
+_KEYS_FILE = "keys.json"
+
+
+def main() -> None:
+    """Run every step and say what came of it."""
+    settings = load_settings()
+    with _step("database is migrated"):
+        asyncio.run(_migrate(settings))
+    with _step("API keys are there"):
+        keys = asyncio.run(_keys(settings))
+    with _step("joined Ray"):
+        ray.init(
+            address=os.environ["RAY_ADDRESS"],
+            namespace=ACTOR_NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
+    with _step("actors run"):
+        start_supervisor(desired_actors(settings), SUPERVISOR_NAME, ACTOR_NAMESPACE, within_s=_ACTORS_WITHIN_S)
+    with _step("gateway is deployed"):
+        _deploy(settings)
+    url = _url(settings)
+    with _step("gateway serves"):
+        _wait_until_ready(url)
+    _say({"ready": {"url": url, **keys}})
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    _say({"step": name, "seconds": round(time.monotonic() - started, 2)})
+
+
+def _say(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+async def _migrate(settings: Settings) -> None:
+    config = compose(settings)
+    owner_url = settings.owner_url
+    assert owner_url is not None, "DATABASE_URL is set"
+    await upgrade(owner_url.get_secret_value(), urlsplit(config.database_url).username or "")
+
+
+async def _keys(settings: Settings) -> dict[str, str]:
+    """Return the example merchant's and the operator's keys, made at the first start and kept beside the data."""
+    file = Path(os.environ[SETTINGS_FILE_VARIABLE]).parent.parent / _KEYS_FILE
+    if file.exists():
+        kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        return kept
+    config, owner_url = compose(settings), settings.owner_url
+    assert owner_url is not None, "DATABASE_URL is set"
+    merchant_scopes = [scope.value for scope in MERCHANT_SCOPES]
+    keys = {}
+    for name, scopes in (("api_key", merchant_scopes), ("admin_key", [*merchant_scopes, Scope.ADMIN.value])):
+        issued = await create_key(
+            owner_url.get_secret_value(), config.api_key_pepper, merchant=_DEFAULT_MERCHANT, scopes=scopes
+        )
+        keys[name] = issued.api_key
+    write_private(file, json.dumps(keys, indent=1))
+    return keys
+
+
+def _deploy(settings: Settings) -> None:
+    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=settings.http_port, keep_alive_timeout_s=60))
+    application = gateway(gateway_config, replicas=settings.http_replicas)
+    serve.run(application, name=APPLICATION, route_prefix="/")
+
+
+def _url(settings: Settings) -> str:
+    host = settings.http_host if settings.http_host not in {"0.0.0.0", "::"} else "127.0.0.1"
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://{host}:{settings.http_port}"
+
+
+def _wait_until_ready(url: str) -> None:
+    """Wait until the gateway answers that it can take payments.
+
+    Raises:
+        TimeoutError: not within a minute.
+    """
+    give_up = time.monotonic() + _READY_WITHIN_S
+    while True:
+        try:
+            with urlopen(f"{url}/health/ready", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError as error:
+            last = error
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"{url} does not serve: {last}")
+        time.sleep(_POLL_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""All commands in one place."""
+
+from __future__ import annotations
+
+import typer
+
+from cluster.cli import acquirer, bench, demo, down, keys, migrate, status, up
+
+app = typer.Typer(
+    name="easypay",
+    help="Run and operate an EasyPay payment gateway.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Tracebacks with local variables would print keys and passwords.
+    pretty_exceptions_show_locals=False,
+)
+app.command()(up.up)
+app.command()(down.down)
+app.command()(status.status)
+app.add_typer(keys.app, name="keys")
+app.command()(migrate.migrate)
+app.command()(demo.demo)
+app.command()(bench.bench)
+app.command()(acquirer.acquirer)

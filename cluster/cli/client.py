@@ -1,0 +1,56 @@
+"""Talk to a gateway that runs, in the few ways that commands need."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+_TIMEOUT_S = 30.0
+_READY_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Hold a status and a decoded body."""
+
+    status: int
+    body: Any
+
+
+def is_ready(url: str) -> bool:
+    """Tell whether the gateway says that it can take payments."""
+    try:
+        return request(f"{url}/health/ready", timeout_s=_READY_TIMEOUT_S).status == 200
+    except OSError:
+        return False
+
+
+def request(
+    url: str, *, key: str | None = None, body: dict[str, Any] | None = None, timeout_s: float = _TIMEOUT_S
+) -> Answer:
+    """Send a GET, or a POST where there is a body, with an idempotency key of its own; raise OSError."""
+    headers = {"Content-Type": "application/json"}
+    if key is not None:
+        headers["Authorization"] = f"Bearer {key}"
+    if body is not None:
+        headers["Idempotency-Key"] = str(uuid.uuid4())
+    data = None if body is None else json.dumps(body).encode()
+    message = urllib.request.Request(url, data, headers)
+    try:
+        with urllib.request.urlopen(message, timeout=timeout_s) as response:
+            return Answer(response.status, _decode(response.read()))
+    except urllib.error.HTTPError as error:
+        # An answer like any other: a decline is a 402.
+        with error:
+            return Answer(error.code, _decode(error.read()))
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")

@@ -1,0 +1,147 @@
+"""Put together what one gateway on this machine consists of, from its settings and its data directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from cluster import bootstrapping, ray_head
+from cluster.bootstrapping import Bootstrap
+from cluster.data_dir import DataDir
+from cluster.embedded import postgres, redis
+from cluster.embedded.account import open_way, servers_account
+from cluster.embedded.postgres import EmbeddedPostgres
+from cluster.embedded.postgres_roles import Role
+from cluster.embedded.redis import EmbeddedRedis
+from cluster.instance import marks
+from cluster.ports import PortBook
+from cluster.processes import Account, Child
+from cluster.ray_head import RayHead, RayPorts, choose_ingress_ports
+from cluster.settings import Settings
+
+# What a person calls each child.
+LABELS = {
+    postgres.NAME: "PostgreSQL",
+    redis.NAME: "Redis",
+    ray_head.NAME: "Ray",
+    bootstrapping.NAME: "Gateway",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalGateway:
+    """Hold the children in the order of their start, and all that is known of the gateway before it runs."""
+
+    settings: Settings
+    children: Sequence[Child]
+    bootstrap: Bootstrap
+    ray: RayHead
+    data: DataDir
+
+    def facts(self, pid: int) -> dict[str, Any]:
+        """Return what `easypay up --json` prints; the keys are in it once the bootstrap has run."""
+        return {
+            "url": public_url(self.settings),
+            "dashboard_url": self.ray.dashboard_url,
+            "ray_address": self.ray.address,
+            "ray_token_file": str(self.data.ray_token_file),
+            "database_url": _reveal(self.settings.owner_url),
+            "redis_url": _reveal(self.settings.redis_url),
+            "pid": pid,
+            "data_dir": str(self.data.path),
+            **self.bootstrap.ready,
+        }
+
+
+def assemble(
+    data: DataDir,
+    settings: Settings,
+    *,
+    bootstrap_command: Sequence[str],
+    on_step: Callable[[str, float], None],
+    tell: Callable[[str], None],
+) -> LocalGateway:
+    """Choose ports, complete the settings and write them for Ray's processes; starts nothing.
+
+    The caller holds the lock of the data directory. Raises NoAccount, NoFreePort, FileNotFoundError (no HAProxy).
+    """
+    book = PortBook(data.ports_file)
+    servers = _embedded_servers(data, settings, book, tell)
+    settings = _complete(data, settings, servers)
+    settings.write(data.settings_file)
+    ray = RayHead(
+        data,
+        settings,
+        ports=RayPorts.choose(book),
+        ingress_ports=choose_ingress_ports(book),
+        marks=marks(data.instance, ray_head.NAME),
+    )
+    bootstrap = Bootstrap(
+        data,
+        needs=frozenset(server.plan.name for server in servers),
+        command=bootstrap_command,
+        environment=lambda: {**ray.driver_environment(), **marks(data.instance, bootstrapping.NAME)},
+        on_step=on_step,
+    )
+    return LocalGateway(settings, [*servers, ray, bootstrap], bootstrap, ray, data)
+
+
+def _embedded_servers(
+    data: DataDir, settings: Settings, book: PortBook, tell: Callable[[str], None]
+) -> list[EmbeddedPostgres | EmbeddedRedis]:
+    wanted = {postgres.NAME: settings.database_url is None, redis.NAME: settings.redis_url is None}
+    account = _prepare_account(data, tell) if any(wanted.values()) else None
+    servers: list[EmbeddedPostgres | EmbeddedRedis] = []
+    if wanted[postgres.NAME]:
+        servers.append(
+            EmbeddedPostgres(
+                data,
+                port=book.port(postgres.NAME),
+                connections=settings.connection_budget,
+                account=account,
+                marks=marks(data.instance, postgres.NAME),
+            )
+        )
+    if wanted[redis.NAME]:
+        mark = marks(data.instance, redis.NAME)
+        servers.append(EmbeddedRedis(data, port=book.port(redis.NAME), account=account, marks=mark))
+    return servers
+
+
+def _prepare_account(data: DataDir, tell: Callable[[str], None]) -> Account | None:
+    account = servers_account()
+    if account is not None:
+        open_way(data.path, account, tell)
+    return account
+
+
+def _complete(
+    data: DataDir, settings: Settings, servers: Sequence[EmbeddedPostgres | EmbeddedRedis]
+) -> Settings:
+    values: dict[str, Any] = {}
+    for server in servers:
+        match server:
+            case EmbeddedPostgres():
+                values["database_url"] = server.url(Role.APP, by_socket=True)
+                values["database_owner_url"] = server.url(Role.OWNER)
+            case EmbeddedRedis():
+                values["redis_url"] = server.url
+    for name in ("api_key_pepper", "sealing_key"):
+        if getattr(settings, name) is None:
+            values[name] = data.secrets.ensure(name)
+    return settings.with_values(**values)
+
+
+def public_url(settings: Settings) -> str:
+    """Return the URL under which this machine reaches the gateway."""
+    scheme = "https" if settings.tls_certificate else "http"
+    host = "127.0.0.1" if settings.http_host in ("0.0.0.0", "::") else settings.http_host
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+

@@ -1,0 +1,52 @@
+"""Errors and messages cross processes by pickle, and arrive as they left."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+
+import pytest
+
+import actors.runtime.errors as actor_errors
+import serve_app.domain.errors as domain_errors
+from actors.pool.actor import PoolManagerActor
+from actors.runtime.errors import ActorError
+from serve_app.domain.errors import DomainError
+from serve_app.problems import Code, Problem
+from serve_app.tasks.resolver_actor import ResolverActor, ResolverStatus
+
+_SAMPLES = {"str": "text", "float": 1.5, "int": 7, "str | None": "text", "Exception": ValueError("x")}
+
+
+def _errors() -> Iterator[Exception]:
+    for module, root in ((actor_errors, ActorError), (domain_errors, DomainError)):
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, root) and kind is not root:
+                parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+                yield kind(*(_SAMPLES[str(parameter.annotation)] for parameter in parameters))
+    yield Problem(Code.CONFLICT, "why", [("field", "wrong")])
+
+
+@pytest.mark.parametrize("error", list(_errors()), ids=lambda error: type(error).__name__)
+def test_an_error_survives_pickling(error: Exception) -> None:
+    """Same class, same arguments, same text."""
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), copy.args, str(copy)) == (type(error), error.args, str(error))
+
+
+@pytest.mark.parametrize("message", [ResolverStatus(1, 2, 3, 4, "why")])
+def test_a_message_survives_pickling(message: object) -> None:
+    """A frozen dataclass that is equal to its copy."""
+    assert is_dataclass(message)
+    assert fields(message)
+    assert pickle.loads(pickle.dumps(message)) == message
+
+
+@pytest.mark.parametrize("actor", [PoolManagerActor, ResolverActor])
+def test_an_actor_s_constructor_does_nothing_that_can_fail(actor: type) -> None:
+    """It takes what it is given and calls nothing of the outside: an exception in one makes an actor dead for good."""
+    source = inspect.getsource(actor.__init__)
+    for call in ("connect", "open(", "await", "ray.get", "environ"):
+        assert call not in source
