@@ -119,16 +119,15 @@ def _wait_until_ready(url: str) -> None:
         TimeoutError: not within a minute.
     """
     give_up = time.monotonic() + _READY_WITHIN_S
-    while True:
+    last = "no answer"
+    while time.monotonic() < give_up:
         try:
-            with urlopen(f"{url}/health/ready", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError as error:
-            last = error
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"{url} does not serve: {last}")
+            with urlopen(f"{url}/health/ready", timeout=2):
+                return
+        except OSError as error:  # An HTTP error is one, too.
+            last = str(error)
         time.sleep(_POLL_S)
+    raise TimeoutError(f"{url} does not serve: {last}")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ def _user_of(port: int) -> str:
     except psutil.Error:
         connections = []
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        if listens and connection.pid:
             return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return "another program"
 

@@ -91,15 +91,15 @@ class SupervisorActor:
             if repair is Repair.REPLACE:
                 ray.kill(ray.get_actor(name, self._namespace))
             actor = create(self._specs[name], self._namespace)
-            ray.get(actor.ensure_running.remote(), timeout=_START_TIMEOUT_S)
+            _ask(actor.ensure_running.remote(), _START_TIMEOUT_S)
             self._repairs += 1
 
     def _observe(self) -> Observed:
         versions: dict[str, str] = {}
         for name in self._desired:
             try:
-                actor = ray.get_actor(name, self._namespace)
-                versions[name] = ray.get(actor.ensure_running.remote(), timeout=_PING_TIMEOUT_S)
+                actor: Any = ray.get_actor(name, self._namespace)
+                versions[name] = str(_ask(actor.ensure_running.remote(), _PING_TIMEOUT_S))
             except ValueError:
                 continue  # There is none of that name.
             except (RayActorError, GetTimeoutError):
@@ -119,7 +119,7 @@ def start_supervisor(specs: Sequence[ActorSpec], name: str, namespace: str, *, w
     actor = create(supervisor, namespace)
     give_up = time.monotonic() + within_s
     while True:
-        status = ray.get(actor.status.remote(), timeout=within_s)
+        status = _ask(actor.status.remote(), within_s)
         if status["version"] != supervisor.code_version or status["actors"] != wanted:
             ray.kill(actor)
             actor = create(supervisor, namespace)
@@ -128,3 +128,9 @@ def start_supervisor(specs: Sequence[ActorSpec], name: str, namespace: str, *, w
         if time.monotonic() > give_up:
             raise TimeoutError(f"the actors did not answer within {within_s:g} s: {status}")
         time.sleep(_EVERY_S / 10)
+
+
+def _ask(reference: Any, timeout_s: float) -> Any:
+    """Wait for an answer; Ray's own signature knows nothing of handles that were found by name."""
+    answer: Any = ray.get(reference, timeout=timeout_s)
+    return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ray import serve
 from ray.serve import Application
@@ -40,7 +41,7 @@ class Gateway:
 def gateway(configure: Callable[[], GatewayConfig], *, replicas: int | AutoscalingConfig) -> Application:
     """Return the application to run. `configure` is called in each replica, so no secret leaves its machine."""
     scaling = {"num_replicas": replicas} if isinstance(replicas, int) else {"autoscaling_config": replicas}
-    deployment = serve.deployment(
+    deployed: Any = serve.deployment(  # Ray types the decorator, not this way to call it.
         Gateway,
         name=DEPLOYMENT,
         max_ongoing_requests=_QUEUED_BY_SERVE,
@@ -53,4 +54,5 @@ def gateway(configure: Callable[[], GatewayConfig], *, replicas: int | Autoscali
         logging_config=LoggingConfig(enable_access_log=False, encoding="JSON"),
         **scaling,
     )
-    return deployment.bind(configure)
+    application: Application = deployed.bind(configure)
+    return application

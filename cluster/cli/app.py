@@ -20,5 +20,6 @@ app.command()(status.status)
 app.add_typer(keys.app, name="keys")
 app.command()(migrate.migrate)
 app.command()(demo.demo)
-app.command()(bench.bench)
+# Its options are the benchmark's own; only they know them.
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench.bench)
 app.command()(acquirer.acquirer)

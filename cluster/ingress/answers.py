@@ -38,11 +38,7 @@ class Answer:
             "code": self.code,
             "request_id": "@request-id@",
         }
-        text = (
-            json.dumps(body)
-            .replace("%", "%%")
-            .replace("@request-id@", _FRESH_ID if self.early else _KNOWN_ID)
-        )
+        text = json.dumps(body).replace("%", "%%").replace("@request-id@", _FRESH_ID if self.early else _KNOWN_ID)
         assert "'" not in text, "the text stands between single quotes"
         reply = f"content-type {CONTENT_TYPE} lf-string '{text}' hdr Cache-Control no-store"
         if self.retry_after_s is not None:
@@ -52,7 +48,8 @@ class Answer:
 
 _UNKNOWN_OUTCOME = (
     "The gateway lost the server that was working on this request, so its outcome is unknown. "
-    "Repeat the request with the same Idempotency-Key to learn it; without a key, look for the payment before sending it again."
+    "Repeat the request with the same Idempotency-Key to learn it; "
+    "without a key, look for the payment before sending it again."
 )
 
 BAD_REQUEST = Answer(400, 400, "invalid_request", "Bad Request", "The request is not valid HTTP.", early=True)

@@ -103,13 +103,14 @@ class AttemptEngine:
             ConcurrentChange: the payment kept changing; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
+        intent = await decide()
         for _ in range(_TRIES_MAX):
-            intent = await decide()
             deadline = self._clock.monotonic() + intent.attempt.timeout_s
             if await self._begun(intent, self._attempts.begin_operation) or await self._is_own(intent):
                 return await self._carry_out(intent, deadline)
             if await self._key_is_taken(intent):
                 raise KeyTaken
+            intent = await decide()
         raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
 
     async def conclude(self, intent: Intent, outcome: Outcome) -> Answer:

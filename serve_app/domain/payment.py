@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict
 from uuid import UUID
 
 from serve_app.domain import ledger
@@ -171,7 +171,8 @@ def conclude(payment: Payment, attempt: Attempt, outcome: Outcome) -> Conclusion
         changed, posting, event = _refused(attempt, outcome)
     _check_transition(payment, changed)
     # One copy with all changes: copying is most of what this costs.
-    return Conclusion(replace(payment, **{**changes, **changed}), posting, event)
+    merged: dict[str, Any] = {**changes, **changed}
+    return Conclusion(replace(payment, **merged), posting, event)
 
 
 def _capture_amount(payment: Payment, amount: int | None) -> int:

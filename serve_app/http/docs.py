@@ -1,27 +1,46 @@
-"""The documentation page: the OpenAPI document for people. It needs nothing from the internet."""
+"""The documentation page: the OpenAPI document for people. It needs no script and nothing from the internet."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import hashlib
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from pydantic_core import to_json
 
 from serve_app.http.operation import Call, Operation
-from serve_app.http.response import Response, json_response
+from serve_app.http.response import Headers, Response, json_response
+from serve_app.problems import Code
 
-_HTML_HEADERS = (
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-)
 _STYLE = """
-:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-h2{border-bottom:1px solid;margin-top:3rem}code,pre{font:14px/1.4 ui-monospace,monospace}
-pre{overflow:auto;padding:.75rem;border:1px solid;border-radius:.4rem}details{margin:1rem 0}
-summary{cursor:pointer}.method{font-weight:700}table{border-collapse:collapse}td,th{text-align:left;padding:.2rem .8rem .2rem 0}
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 25%, transparent) }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h2 { border-bottom: 1px solid var(--line); margin-top: 3rem }
+code, pre { font: 14px/1.4 ui-monospace, monospace }
+pre { overflow: auto; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem }
+summary { cursor: pointer }
+details { margin: .5rem 0 }
+table { border-collapse: collapse; width: 100% }
+caption { text-align: left; font-weight: 600; padding-top: 1rem }
+th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0; border-top: 1px solid var(--line) }
+tr:target { outline: 2px solid }
+:focus-visible { outline: 2px solid; outline-offset: 2px }
 """
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest())
+_PAGE_HEADERS: Headers = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'sha256-" + _STYLE_HASH + b"'; img-src data:; base-uri 'none'; "
+        b"form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
 
 
 class Documentation:
@@ -40,68 +59,114 @@ class Documentation:
 
     async def page(self, _: Call) -> Response:
         """Show the page."""
-        return Response(200, self._page, _HTML_HEADERS)
+        return Response(200, self._page, _PAGE_HEADERS)
 
     async def document(self, _: Call) -> Response:
         """Show the document."""
         return json_response(200, self._json)
 
 
-def _page(document: dict[str, Any]) -> str:
-    sections = [
-        _section(method, path, operation)
+def _page(document: Mapping[str, Any]) -> str:
+    info = document["info"]
+    operations = [
+        (method.upper(), path, operation)
         for path, item in document["paths"].items()
         for method, operation in item.items()
     ]
-    codes = "".join(
-        f'<tr id="{code}"><td><code>{code}</code></td></tr>'
-        for code in document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    contents = "".join(
+        f'<li><a href="#{escape(operation["operationId"])}">{escape(operation["summary"])}</a></li>'
+        for _, _, operation in operations
     )
+    sections = "".join(_section(*operation, document["components"]) for operation in operations)
     schemas = "".join(
-        f"<details><summary><code>{escape(name)}</code></summary>{_code(schema)}</details>"
-        for name, schema in document["components"]["schemas"].items()
-    )
-    info = document["info"]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style><main>"
-        f"<h1>{escape(info['title'])} API {escape(info['version'])}</h1><p>{escape(info['description'])} "
-        '<a href="/openapi.json">openapi.json</a></p>'
-        f"{''.join(sections)}<h2>Objects</h2>{schemas}<h2>Problem codes</h2><table>{codes}</table></main></html>"
-    )
-
-
-def _section(method: str, path: str, operation: dict[str, Any]) -> str:
-    answers = "".join(
-        f"<tr><td>{escape(status)}</td><td>{escape(answer['description'])}</td></tr>"
-        for status, answer in operation["responses"].items()
-    )
-    parameters = "".join(
-        f"<li><code>{escape(parameter['name'])}</code> ({escape(parameter['in'])})</li>"
-        for parameter in operation["parameters"]
+        _folded(f"<code>{escape(name)}</code>", schema) for name, schema in document["components"]["schemas"].items()
     )
     return (
-        f"<h2>{escape(operation['summary'])}</h2>"
-        f'<p><code><span class="method">{method.upper()}</span> {escape(path)}</code></p>'
-        f"<p>{escape(operation.get('description', ''))}</p>"
-        f"{f'<ul>{parameters}</ul>' if parameters else ''}{_curl(method, path, operation)}"
-        f"<table><tr><th>Status</th><th></th></tr>{answers}</table>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
+        f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style></head><body>"
+        f"<header><h1>{escape(info['title'])} API {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
+        '<p><a href="/openapi.json">openapi.json</a></p></header>'
+        f'<nav aria-label="Operations"><ul>{contents}</ul></nav>'
+        f'<main>{sections}<h2 id="objects">Objects</h2>{schemas}{_problem_codes()}</main></body></html>'
     )
 
 
-def _curl(method: str, path: str, operation: dict[str, Any]) -> str:
-    lines = [f'curl -X {method.upper()} "$EASYPAY_URL{path}"']
-    if "security" in operation:
+def _section(method: str, path: str, operation: Mapping[str, Any], components: Mapping[str, Any]) -> str:
+    parameters = [_resolved(parameter, components) for parameter in operation["parameters"]]
+    return (
+        f'<section aria-labelledby="{escape(operation["operationId"])}">'
+        f'<h2 id="{escape(operation["operationId"])}">{escape(operation["summary"])}</h2>'
+        f"<p><code><strong>{method}</strong> {escape(path)}</code></p><p>{_prose(operation['description'])}</p>"
+        f"<pre>{escape(_curl(method, path, operation, parameters))}</pre>"
+        f"{_parameter_table(parameters)}{_answers(operation)}</section>"
+    )
+
+
+def _parameter_table(parameters: Iterable[Mapping[str, Any]]) -> str:
+    rows = (
+        (
+            f"<code>{escape(parameter['name'])}</code>",
+            escape(parameter["in"]) + (", required" if parameter["required"] else ""),
+            _prose(parameter.get("description") or parameter["schema"].get("description", "")),
+        )
+        for parameter in parameters
+    )
+    return _table("Parameters", ("Name", "Where", "What"), rows)
+
+
+def _answers(operation: Mapping[str, Any]) -> str:
+    responses = operation["responses"].items()
+    rows = ((escape(status), _prose(answer["description"])) for status, answer in responses)
+    examples = "".join(
+        _folded(f"Example of {escape(status)}", content["example"])
+        for status, answer in responses
+        for content in answer.get("content", {}).values()
+        if "example" in content
+    )
+    return _table("Answers", ("Status", "What it means"), rows) + examples
+
+
+def _problem_codes() -> str:
+    rows = "".join(
+        f'<tr id="{code.code}"><td><code>{code.code}</code></td><td>{code.status}</td><td>{escape(code.title)}</td></tr>'
+        for code in Code
+    )
+    head = "<tr><th>Code</th><th>Status</th><th>What it means</th></tr>"
+    return f'<h2 id="problems">Problem codes</h2><table>{head}{rows}</table>'
+
+
+def _curl(method: str, path: str, operation: Mapping[str, Any], parameters: Iterable[Mapping[str, Any]]) -> str:
+    lines = [f'curl -X {method} "$EASYPAY_URL{path}"']
+    if operation["security"]:
         lines.append('-H "Authorization: Bearer $EASYPAY_KEY"')
-    if any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"]):
+    if any(parameter["name"] == "Idempotency-Key" for parameter in parameters):
         lines.append('-H "Idempotency-Key: $(uuidgen)"')
     if "requestBody" in operation:
-        example = operation["requestBody"]["content"]["application/json"].get("example", {})
-        lines.append(f"-H \"Content-Type: application/json\" -d '{to_json(example).decode()}'")
-    text = " \\\n  ".join(lines)
-    return f"<pre>{escape(text)}</pre>"
+        example = to_json(operation["requestBody"]["content"]["application/json"]["example"]).decode()
+        lines += ['-H "Content-Type: application/json"', f"-d {shlex.quote(example)}"]
+    return " \\\n  ".join(lines)
 
 
-def _code(schema: Any) -> str:
-    return f"<pre>{escape(to_json(schema, indent=2).decode())}</pre>"
+def _resolved(parameter: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in parameter:
+        return parameter
+    found: Mapping[str, Any] = components["parameters"][parameter["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
+
+
+def _folded(summary: str, content: Any) -> str:
+    text = escape(to_json(content, indent=2).decode())
+    return f"<details><summary>{summary}</summary><pre>{text}</pre></details>"
+
+
+def _prose(text: str) -> str:
+    """Return text as HTML, with what stands between backquotes as code."""
+    pieces = escape(text).split("`")
+    return "".join(f"<code>{piece}</code>" if index % 2 else piece for index, piece in enumerate(pieces))

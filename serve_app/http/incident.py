@@ -1,7 +1,7 @@
 """What is logged of an error that nobody foresaw: enough to find the fault, nothing that a client sent.
 
 The text of an exception can hold what it was raised about: a card number in a validation error, a customer's name in
-the detail of a database error. So the text is cut and masked, and the stack is told by places, without source or values.
+the detail of a database error. So the text is cut and masked, and the stack is told by places alone.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -40,7 +40,8 @@ class Call:
 
     def query_as(self, model: type[_Model]) -> _Model:
         """Return the query, which the operation declares as this model."""
-        return cast(_Model, self.query)
+        assert isinstance(self.query, model)
+        return self.query
 
 
 Endpoint = Callable[[Call], Awaitable[Response]]
@@ -70,6 +71,4 @@ class Operation:
     @property
     def needs_body(self) -> bool:
         """Whether a body must be sent: not where every member may be left out."""
-        return self.request is not None and any(
-            member.is_required() for member in self.request.model_fields.values()
-        )
+        return self.request is not None and any(member.is_required() for member in self.request.model_fields.values())

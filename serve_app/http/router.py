@@ -17,7 +17,7 @@ from serve_app.domain.cards import contains_card_number
 from serve_app.http.body import read_body
 from serve_app.http.operation import Call, Operation
 from serve_app.middleware.authentication import Authenticator, authenticated
-from serve_app.problems import Code, Problem, field_errors, invalid
+from serve_app.problems import Code, Problem, body_problem, field_errors, hidden_name, invalid
 
 _KEY_HEADER = "Idempotency-Key"
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}\Z")
@@ -40,6 +40,8 @@ class _Path:
         parameters: dict[str, str] = {}
         for expected, given in zip(self.segments, segments, strict=True):
             if expected[:1] == "{":
+                if not given:
+                    return None
                 parameters[expected[1:-1]] = given
             elif expected != given:
                 return None
@@ -98,18 +100,23 @@ class Router:
         if operation.query is not None:
             call.query = _query(scope, operation.query)
         elif scope["query_string"] and operation.scope is not None:
-            raise invalid([(name, "is not a parameter of this operation") for name, _ in _pairs(scope)])
+            unknown = [(hidden_name(name), "is not a parameter of this operation") for name, _ in _pairs(scope)]
+            raise invalid(unknown)
         if operation.idempotent:
             call.idempotency_key = _idempotency_key(scope)
         if operation.request is not None:
-            body = await read_body(scope, receive)
-            call.body = operation.request.model_validate_json(body or _default_body(operation.request))
+            call.body = _parsed(await read_body(scope, receive), operation, operation.request)
 
 
-def _default_body(model: type[BaseModel]) -> bytes:
-    """Return what an empty body stands for: no members, where none is required."""
-    required = any(member.is_required() for member in model.model_fields.values())
-    return b"" if required else _EMPTY_OBJECT
+def _parsed(body: bytes, operation: Operation, model: type[BaseModel]) -> BaseModel:
+    if not body:
+        if operation.needs_body:
+            raise Problem(Code.INVALID_REQUEST, "Send a JSON object as the body.")
+        body = _EMPTY_OBJECT
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise body_problem(error) from None
 
 
 def _not_allowed(path: _Path) -> Problem:
@@ -129,20 +136,27 @@ def _pairs(scope: Scope) -> list[tuple[str, str]]:
 
 def _query(scope: Scope, model: type[BaseModel]) -> BaseModel:
     pairs = _pairs(scope) if scope["query_string"] else []
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = [(hidden_name(name), "is given more than once") for name in values if names.count(name) > 1]
+        raise invalid(twice)
     try:
-        return model.model_validate(dict(pairs))
+        return model.model_validate(values)
     except ValidationError as error:
         raise invalid(field_errors(error)) from None
 
 
 def _idempotency_key(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"idempotency-key":
-            if not _KEY.match(value):
-                raise invalid([(_KEY_HEADER, "must be 1 to 255 visible ASCII characters")])
-            key = str(value, "ascii")
-            # Random keys hold runs of digits: only one that is a card number as a whole is refused.
-            if _BARE_CARD.match(key) and contains_card_number(key):
-                raise invalid([(_KEY_HEADER, "must not be a card number")])
-            return key
-    return None
+    given = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not given:
+        return None
+    if len(given) > 1:
+        raise invalid([(_KEY_HEADER, "is given more than once")])
+    if not _KEY.match(given[0]):
+        raise invalid([(_KEY_HEADER, "must be 1 to 255 visible ASCII characters")])
+    key = str(given[0], "ascii")
+    # Random keys hold runs of digits: only one that is a card number as a whole is refused.
+    if _BARE_CARD.match(key) and contains_card_number(key):
+        raise invalid([(_KEY_HEADER, "must not be a card number")])
+    return key

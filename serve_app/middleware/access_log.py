@@ -6,10 +6,15 @@ No header, no query and no identifier of an object: nothing that a person or a c
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TextIO
 
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+CLIENT_GONE = 499
+"""The status of a request that got no answer, because its client went away first."""
 
 
 class AccessLog:
@@ -25,7 +30,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 0
+        status = CLIENT_GONE
 
         async def send_and_note(message: Message) -> None:
             nonlocal status
@@ -48,4 +53,6 @@ class AccessLog:
             "took_ms": round(took_s * 1000, 2),
             "request_id": scope.get("request_id"),
         }
-        self._stream.write(to_json(line).decode() + "\n")
+        # A log that cannot be written, on a full disk or at the end of the process, fails no payment.
+        with suppress(OSError, ValueError):
+            self._stream.write(to_json(line).decode() + "\n")

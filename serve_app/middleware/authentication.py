@@ -53,8 +53,9 @@ async def authenticated(scope: Scope, authenticator: Authenticator, needed: str)
 
 
 def _bearer(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"authorization" and value[:7].lower() == _SCHEME:
-            return str(value[7:].strip(), "latin-1")
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    # Of two headers nobody can say which one a proxy before us has checked.
+    if len(given) == 1 and given[0][:7].lower() == _SCHEME:
+        return str(given[0][7:].strip(), "latin-1")
     detail = "Send your API key as `Authorization: Bearer sk_...`."
     raise Problem(Code.AUTHENTICATION_REQUIRED, detail, headers=_CHALLENGE)

@@ -68,9 +68,7 @@ class Ingress:
         if applications:
             server = ServerConfig("replica", "127.0.0.1", self.replica.port)
             fallback = ServerConfig("fallback", "127.0.0.1", self.replica.port)
-            backend = BackendConfig(
-                "http-easypay", "/", servers=[server], fallback_server=fallback, app_name="easypay"
-            )
+            backend = BackendConfig("http-easypay", "/", servers=[server], fallback_server=fallback, app_name="easypay")
             api.set_backend_configs({backend.name: backend})
         api._generate_config_file_internal()
 

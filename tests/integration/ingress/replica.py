@@ -47,9 +47,7 @@ class Replica:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
         method, path, _ = head[0].split(" ")
-        headers = [
-            [name.lower(), value.strip()] for name, _, value in (line.partition(":") for line in head[1:])
-        ]
+        headers = [[name.lower(), value.strip()] for name, _, value in (line.partition(":") for line in head[1:])]
         if path == "/-/healthz":
             return await self._write(writer, 200, b"success")
         self.paths.append(path)

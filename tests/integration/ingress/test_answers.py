@@ -20,9 +20,7 @@ def _require_problem(reply: Reply, status: int, code: str) -> None:
     assert {"type", "title", "detail", "request_id"} <= problem.keys()
 
 
-async def test_a_replica_lost_after_sending_leaves_the_outcome_unknown(
-    ingress: Ingress, replica: Replica
-) -> None:
+async def test_a_replica_lost_after_sending_leaves_the_outcome_unknown(ingress: Ingress, replica: Replica) -> None:
     """A request whose replica dies is answered 500, told to be repeated with its key, and sent only once."""
     await ingress.start()
     reply = await ingress.request("/drop", "X-Request-Id: r-1\r\n")

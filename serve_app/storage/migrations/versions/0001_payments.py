@@ -16,4 +16,6 @@ def upgrade() -> None:
     schema = resources.files("serve_app.storage.migrations").joinpath("versions/0001_payments.sql")
     script = schema.read_text(encoding="utf-8")
     # The driver's own `execute` takes a script of many statements; SQLAlchemy would prepare it as one.
-    op.get_bind().connection.dbapi_connection.run_async(lambda driver: driver.execute(script))
+    connection = op.get_bind().connection.dbapi_connection
+    assert connection is not None, "migrations run on a connection"
+    connection.run_async(lambda driver: driver.execute(script))

@@ -1,0 +1,121 @@
+"""`easypay keys`: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, settings_of
+from serve_app.merchants.administration import IssuedKey, KeyDescription, create_key, list_keys, revoke_key
+from serve_app.merchants.secrets import MERCHANT_SCOPES
+
+Result = TypeVar("Result")
+
+app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    merchant: Annotated[str, typer.Option(help="Name of the merchant; made where there is none.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="A scope; may be repeated. Default: all that a merchant needs.", show_default=False),
+    ] = None,
+    rate_limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="The merchant's requests a minute from now on; 0: no limit.", show_default=False),
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="A key that moves money.")] = False,
+    expires_in_days: Annotated[int | None, typer.Option(min=1, help="Days until it expires.")] = None,
+    as_json: JsonOption = False,
+    directory: DataDirOption = None,
+) -> None:
+    """Make a key and show it. It is stored as a hash, so this is the only time."""
+    database_url, pepper = _access(directory)
+    expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
+    key = _run(
+        create_key(
+            database_url,
+            pepper,
+            merchant=merchant,
+            scopes=scope or [each.value for each in MERCHANT_SCOPES],
+            rate_limit_per_minute=rate_limit,
+            livemode=live,
+            expires_at=expires_at,
+        )
+    )
+    if as_json:
+        print(_to_json(asdict(key)))
+    else:
+        _show_new(key)
+
+
+@app.command("list")
+def list_all(as_json: JsonOption = False, directory: DataDirOption = None) -> None:
+    """Show every key, newest first, without the secret part."""
+    keys = _run(list_keys(_access(directory)[0]))
+    if as_json:
+        print(_to_json([asdict(key) for key in keys]))
+        return
+    table = Table("Id", "Merchant", "Mode", "Ends in", "Scopes", "State", box=None, padding=(0, 2))
+    for key in keys:
+        mode = "live" if key.livemode else "test"
+        table.add_row(key.id, key.merchant, mode, key.last4, ", ".join(key.scopes), _state_of(key))
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help='Id of the key ("key_...").')], directory: DataDirOption = None) -> None:
+    """Revoke a key. It stops working everywhere within seconds."""
+    if not _run(revoke_key(_access(directory)[0], key_id)):
+        fail(f"there is no key {key_id}")
+    typer.echo(f"{key_id} is revoked.")
+
+
+def _access(directory: Path | None) -> tuple[str, bytes]:
+    """Return the URL of a role that may write keys, and the pepper of their hashes."""
+    settings = settings_of(data_dir(directory))
+    if settings.owner_url is None or settings.api_key_pepper is None:
+        fail("no gateway: start one with `easypay up`, or set DATABASE_URL and API_KEY_PEPPER")
+    return settings.owner_url.get_secret_value(), settings.api_key_pepper.get_secret_value().encode()
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    try:
+        return asyncio.run(work)
+    except ValueError as error:
+        fail(str(error))
+    except asyncpg.UndefinedTableError:
+        fail("the database is empty; `easypay migrate` makes its tables")
+    except (OSError, asyncpg.PostgresError) as error:
+        fail(f"the database cannot be reached: {error}; does the gateway run?")
+
+
+def _show_new(key: IssuedKey) -> None:
+    console = Console(highlight=False)
+    console.print(f"{key.id} for {key.merchant} ({key.merchant_id}), scopes {', '.join(key.scopes)}", markup=False)
+    console.print(key.api_key, markup=False, soft_wrap=True)
+    console.print("[dim]It cannot be shown again.[/]")
+
+
+def _state_of(key: KeyDescription) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {key.revoked_at:%Y-%m-%d}"
+    if key.expires_at is None:
+        return "valid"
+    word = "expired" if key.expires_at <= datetime.now(UTC) else "valid until"
+    return f"{word} {key.expires_at:%Y-%m-%d}"
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, default=lambda moment: moment.isoformat())
