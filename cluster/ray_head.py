@@ -30,8 +30,8 @@ _REPLICA_PORTS = 100
 # Messages between actors travel inline; only a job's large objects lie in the store, and those spill to disk.
 _OBJECT_STORE_BYTES = 200 * 1024 * 1024
 _SESSIONS_KEPT = 3
-# "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.1"
-_SOCKET_BYTES = 68
+# "/t/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.1"
+_SOCKET_BYTES = 70
 _READY_LINE = b"Ray runtime started."
 
 
@@ -80,7 +80,8 @@ class RayHead:
         self._marks = marks
         self._log = data.logs / "ray.log"
         self._log_start = 0
-        self.folder = data.short_folder("ray", below=_SOCKET_BYTES)
+        # One level down, because Ray opens its folder to all users.
+        self.folder = data.short_folder("ray", below=_SOCKET_BYTES) / "t"
 
     @property
     def address(self) -> str:
@@ -180,6 +181,9 @@ _BEHAVIOUR = {
     "RAY_worker_niceness": "0",
     # Otherwise the first driver starts an idle Python for each logical processor: 3 s of both cores.
     "RAY_prestart_worker_first_driver": "0",
+    # By this name Ray means: this is the only machine. Everything then listens on loopback and finds the rest there,
+    # whatever address the machine has and whichever it gets next.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Waits for the node to be drained, which a head never is. Payments in flight are concluded by the resolver.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
 }

@@ -77,13 +77,21 @@ class SupervisorActor:
         }
 
     def _run(self) -> None:
-        while True:
-            try:
-                self._round()
-                self._rounds += 1
-            except RayError:
-                _logger.exception("a round of the supervisor failed; the next one tries again")
-            self._wake.wait(_EVERY_S)
+        try:
+            while True:
+                self._try_round()
+                self._wake.wait(_EVERY_S)
+        except BaseException:
+            # A defect. A thread would end unnoticed and nobody would supervise; a process that ends is started again.
+            _logger.exception("the supervisor cannot go on")
+            os._exit(1)
+
+    def _try_round(self) -> None:
+        try:
+            self._round()
+            self._rounds += 1
+        except RayError:
+            _logger.exception("a round of the supervisor failed; the next one tries again")
 
     def _round(self) -> None:
         for name, repair in reconcile(self._desired, self._observe()).items():

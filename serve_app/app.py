@@ -11,7 +11,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.audit.endpoints import AuditEndpoints
 from serve_app.http.docs import Documentation
-from serve_app.http.document import openapi_document
 from serve_app.http.operation import Operation
 from serve_app.http.router import Router
 from serve_app.middleware.access_log import AccessLog
@@ -75,5 +74,4 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *AuditEndpoints(services.audit).operations(),
         *HealthEndpoints(services.database).operations(),
     ]
-    documentation = Documentation(openapi_document(declared, version("easypay")))
-    return [*declared, *documentation.operations()]
+    return [*declared, *Documentation(declared, version("easypay")).operations()]

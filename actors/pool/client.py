@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from actors.pool.actor import POOL_MANAGER_NAME
+from actors.pool.budget import BudgetSnapshot, Grant, Wait
 from actors.runtime.client import ActorClient
 
-_TIMEOUT_S = 2.0
+# Well under the term of a lease: a manager that hangs is noticed while there is time for another try.
+CALL_TIMEOUT_S = 2.0
 
 
 class PoolManagerClient(ActorClient):
-    """Asks the pool manager for leases. All calls are safe to repeat."""
+    """Ask the pool manager for leases. Every call is safe to repeat, and raises what ``ActorClient`` says."""
 
-    def __init__(self, namespace: str) -> None:
-        super().__init__(POOL_MANAGER_NAME, namespace)
+    def __init__(self, namespace: str, name: str = POOL_MANAGER_NAME) -> None:
+        super().__init__(name, namespace)
 
-    async def request(self, holder: str, want: int) -> int:
-        """Lease up to `want` connections for the holder; 0: none are free now."""
-        granted: int = await self._ask("request", holder, want, timeout_s=_TIMEOUT_S, repeatable=True)
+    async def request(self, holder: str, want: int) -> Grant | Wait:
+        """Lease up to ``want`` connections. Asking again returns the lease that this holder has."""
+        answer: Grant | Wait = await self._ask("request", holder, want, timeout_s=CALL_TIMEOUT_S, repeatable=True)
+        return answer
+
+    async def renew(self, lease_id: str, holder: str, size: int, want: int) -> int:
+        """Prolong a lease; return its size from now on, 0 where it is lost. ``size``: what this process may hold."""
+        granted: int = await self._ask("renew", lease_id, holder, size, want, timeout_s=CALL_TIMEOUT_S, repeatable=True)
         return granted
 
-    async def renew(self, holder: str, size: int) -> bool:
-        """Prolong the holder's lease; False where it was taken back."""
-        kept: bool = await self._ask("renew", holder, size, timeout_s=_TIMEOUT_S, repeatable=True)
-        return kept
+    async def release(self, lease_id: str) -> None:
+        """Give a lease back after its connections were closed."""
+        await self._ask("release", lease_id, timeout_s=CALL_TIMEOUT_S, repeatable=True)
 
-    async def release(self, holder: str) -> None:
-        """Give the holder's lease back."""
-        await self._ask("release", holder, timeout_s=_TIMEOUT_S, repeatable=True)
+    async def snapshot(self) -> BudgetSnapshot:
+        """Return the state of the budget."""
+        answer: BudgetSnapshot = await self._ask("snapshot", timeout_s=CALL_TIMEOUT_S, repeatable=True)
+        return answer

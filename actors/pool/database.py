@@ -2,79 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
 
-from actors.pool.client import PoolManagerClient
 from actors.pool.connections import ConnectionPool
+from actors.pool.connector import Connection, Connector
+from actors.pool.faults import RESOURCE, RETRY_AFTER_S, spoils, translate
 from actors.pool.group import GroupCommitter
-from actors.pool.lease import FixedLease, Lease, ManagedLease
+from actors.pool.lease import LeasedPool, Manager
 from actors.pool.statement import BatchStatement
-from actors.runtime.errors import OutcomeUnknown, Unavailable
+from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Unavailable
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 Result = TypeVar("Result")
 
-_LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
-_RETRY_AFTER_S = 1.0
+TIMEOUT_S = 5.0
 
 
 class Database:
-    """Runs statements on the connections that this process has leased."""
+    """Run statements on the connections that this process has leased.
 
-    def __init__(self, pool: ConnectionPool, lease: Lease) -> None:
-        self._pool = pool
-        self._lease = lease
+    A row that breaks a rule of the database raises ``RowRejected``; nothing done: ``Unavailable``, ``Overloaded``,
+    ``DeadlineExceeded``; perhaps done: ``OutcomeUnknown``. A statement that is wrong in itself raises asyncpg's error.
+    """
+
+    def __init__(self, leased: LeasedPool) -> None:
+        self._leased = leased
+        self._pool = leased.pool
         self._committers: list[GroupCommitter[Any, Any]] = []
 
     @classmethod
-    async def open(cls, url: str, *, name: str, manager: PoolManagerClient | None, want: int) -> Database:
-        """Lease up to `want` connections under `name`, from the manager or (for tools and tests) for oneself.
+    async def open(
+        cls,
+        url: str,
+        *,
+        name: str,
+        manager: Manager | None,
+        want: int,
+        command_timeout_s: float = 10.0,
+        warm: int = 1,
+    ) -> Database:
+        """Lease up to ``want`` connections, from the manager or (tools and tests) from nobody, and make ``warm``.
 
-        Returns at once where the manager or the database is away: statements fail with Unavailable until it is back.
+        Returns all the same where the manager or the server is away: statements then raise ``Unavailable`` until it is
+        back.
         """
-        lease: Lease = FixedLease(name, want) if manager is None else ManagedLease(manager, name, want)
-        pool = ConnectionPool(url, name=lease.name, size=0)
-        await lease.start(pool)
-        return cls(pool, lease)
+        connector = Connector(url, command_timeout_s=command_timeout_s)
+        leased = LeasedPool(connector, name=name, want=want, manager=manager)
+        await leased.start()
+        await leased.pool.warm(warm)
+        return cls(leased)
 
-    async def fetch(self, sql: str, *arguments: Any, timeout_s: float = 5.0) -> list[asyncpg.Record]:
-        """Read rows; again once where the connection is lost."""
-        try:
-            return await self._fetch(sql, arguments, timeout_s)
-        except _LOST:
-            pass
-        try:
-            return await self._fetch(sql, arguments, timeout_s)
-        except _LOST as error:
-            raise Unavailable("database", type(error).__name__, _RETRY_AFTER_S) from error
+    @property
+    def pool(self) -> ConnectionPool:
+        """The connections, for who needs one for longer than a statement, and for figures."""
+        return self._pool
 
-    async def fetchrow(self, sql: str, *arguments: Any, timeout_s: float = 5.0) -> asyncpg.Record | None:
-        """Read the first row; again once where the connection is lost."""
-        rows = await self.fetch(sql, *arguments, timeout_s=timeout_s)
-        return rows[0] if rows else None
+    @property
+    def committers(self) -> tuple[GroupCommitter[Any, Any], ...]:
+        """Every committer that was made here, for figures."""
+        return tuple(self._committers)
 
-    async def execute(self, sql: str, *arguments: Any, timeout_s: float = 5.0) -> str:
-        """Write, once, and return the command tag.
+    async def fetch(self, sql: str, *args: Any, timeout_s: float = TIMEOUT_S) -> list[asyncpg.Record]:
+        """Read rows; once more on another connection where the first one was lost."""
+        rows: list[asyncpg.Record] = await self._read(
+            lambda connection, left_s: connection.fetch(sql, *args, timeout=left_s), timeout_s
+        )
+        return rows
 
-        Raises:
-            OutcomeUnknown: the connection was lost on the way.
-        """
-        async with self._pool.acquire(timeout_s) as connection:
-            try:
-                tag: str = await connection.execute(sql, *arguments, timeout=timeout_s)
-            except _LOST as error:
-                raise OutcomeUnknown("execute", type(error).__name__) from error
+    async def fetchrow(self, sql: str, *args: Any, timeout_s: float = TIMEOUT_S) -> asyncpg.Record | None:
+        """Read the first row, None where there is none; repeated as ``fetch`` is."""
+        return await self._read(lambda connection, left_s: connection.fetchrow(sql, *args, timeout=left_s), timeout_s)
+
+    async def execute(self, sql: str, *args: Any, timeout_s: float = TIMEOUT_S) -> str:
+        """Run a statement as its own transaction, once, and return the command tag. Not repeated."""
+        deadline = self._now() + timeout_s
+        async with self._pool.acquire(timeout_s, "execute") as connection:
+            tag: str = await connection.execute(sql, *args, timeout=max(0.001, deadline - self._now()))
             return tag
 
     @asynccontextmanager
-    async def transaction(self, timeout_s: float = 5.0) -> AsyncIterator[asyncpg.Connection]:
-        """Lend a connection with a transaction open: committed at the end, rolled back on an exception."""
-        async with self._pool.acquire(timeout_s) as connection, connection.transaction():
-            yield connection
+    async def transaction(self, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Connection]:
+        """Lend a connection with a transaction open: committed at the end, rolled back on any exception.
+
+        The body runs statements and nothing else. Where the connection is lost or the time is over, nothing was done
+        before the COMMIT, and ``OutcomeUnknown`` is raised after it was sent.
+        """
+        deadline = self._now() + timeout_s
+        committing = False
+        async with self._pool.acquire(timeout_s) as connection:
+            try:
+                async with asyncio.timeout(deadline - self._now()):
+                    await connection.execute("BEGIN")
+                    yield connection
+                    committing = True
+                    await connection.execute("COMMIT")
+            except Exception as error:
+                connected = not connection.is_closed()
+                if connected and connection.is_in_transaction() and not spoils(error):
+                    # Where this fails too, the pool closes the connection and the server rolls back.
+                    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                        await connection.execute("ROLLBACK")
+                ours = translate("transaction", error, connected=connected, applies=committing)
+                if ours is not None:
+                    raise ours from error
+                raise
 
     def committer(
         self,
@@ -84,7 +120,7 @@ class Database:
         in_flight_max: int = 2,
         queue_max: int = 4096,
     ) -> GroupCommitter[Row, Result]:
-        """Return a committer for the statement on this database's connections."""
+        """Return a committer for the statement on these connections; ``close`` drains it."""
         committer = GroupCommitter(
             self._pool, statement, batch_max=batch_max, in_flight_max=in_flight_max, queue_max=queue_max
         )
@@ -92,13 +128,32 @@ class Database:
         return committer
 
     async def close(self) -> None:
-        """Finish what was submitted, close the connections and give the lease back."""
-        for committer in self._committers:
-            await committer.drain()
-        await self._pool.close()
-        await self._lease.stop()
+        """Finish what was submitted to the committers, close the connections and give the lease back."""
+        await asyncio.gather(*(committer.drain() for committer in self._committers))
+        await self._leased.stop()
 
-    async def _fetch(self, sql: str, arguments: tuple[Any, ...], timeout_s: float) -> list[asyncpg.Record]:
-        async with self._pool.acquire(timeout_s) as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments, timeout=timeout_s)
-            return rows
+    async def _read(self, ask: Callable[[Connection, float], Awaitable[Any]], timeout_s: float) -> Any:
+        deadline = self._now() + timeout_s
+        try:
+            return await self._read_once(ask, deadline)
+        except OutcomeUnknown:
+            pass
+        try:
+            return await self._read_once(ask, deadline)
+        except OutcomeUnknown as lost:
+            raise Unavailable(RESOURCE, lost.reason, RETRY_AFTER_S) from lost
+
+    async def _read_once(self, ask: Callable[[Connection, float], Awaitable[Any]], deadline: float) -> Any:
+        left_s = deadline - self._now()
+        if left_s <= 0:
+            raise DeadlineExceeded("read")
+        try:
+            async with self._pool.acquire(left_s, "read") as connection:
+                return await ask(connection, max(0.001, deadline - self._now()))
+        except OutcomeUnknown as unknown:
+            if isinstance(unknown.__cause__, TimeoutError):
+                raise DeadlineExceeded("read") from unknown
+            raise
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,106 +1,169 @@
-"""The lease of this process: it sizes the connection pool."""
+"""The lease of this process: it decides how large the connection pool may be."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import uuid
+import secrets
 from typing import Protocol
 
-from actors.pool.client import PoolManagerClient
+from actors.pool.budget import HOLDER_MAX, Grant, Wait
 from actors.pool.connections import ConnectionPool
-from actors.runtime.errors import ActorError
+from actors.pool.connector import Connector, PooledConnection
+from actors.pool.faults import NOT_LEASED, RESOURCE, RETRY_AFTER_S
+from actors.runtime.clock import Clock, SystemClock
+from actors.runtime.errors import ActorError, Unavailable
 
-_RENEW_EVERY_S = 1.0
-_FIRST_GRANT_WITHIN_S = 10.0
+# Five tries within the lease's term of five seconds.
+RENEW_INTERVAL_S = 1.0
+# A manager that has just started grants nothing for one term; twice that, and the process starts without.
+FIRST_GRANT_TIMEOUT_S = 10.0
+
+_logger = logging.getLogger(__name__)
 
 
-class Lease(Protocol):
-    """Says how large a pool may be."""
+class Manager(Protocol):
+    """What a lease needs of the pool manager: ``PoolManagerClient``, or a test's twin of it."""
 
-    @property
-    def name(self) -> str:
-        """The holder's name, by which the server knows its connections."""
+    async def request(self, holder: str, want: int) -> Grant | Wait:
+        """Lease up to ``want`` connections."""
         ...
 
-    async def start(self, pool: ConnectionPool) -> None:
-        """Size the pool, from now until `stop`."""
+    async def renew(self, lease_id: str, holder: str, size: int, want: int) -> int:
+        """Prolong a lease and return its size; 0: it is lost."""
         ...
 
-    async def stop(self) -> None:
-        """Give the lease back; the pool is closed by then."""
+    async def release(self, lease_id: str) -> None:
+        """Give a lease back."""
         ...
 
 
-class FixedLease:
-    """A lease from nobody, for tools and tests."""
+def holder_name(name: str) -> str:
+    """Return a name for this process that no other one ever has and that the server does not cut off."""
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
+    unique = f"-{os.getpid()}-{secrets.token_hex(3)}"
+    return kept[: HOLDER_MAX - len(unique)] + unique
 
-    def __init__(self, name: str, size: int) -> None:
+
+class LeasedPool:
+    """A connection pool whose size is leased from the manager, or fixed where there is none (tools and tests).
+
+    While the manager is away the pool goes on at its last size. A lease that was lost (this process stood still for
+    longer than its term) closes every connection and asks anew.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        name: str,
+        want: int,
+        manager: Manager | None,
+        clock: Clock | None = None,
+        renew_interval_s: float = RENEW_INTERVAL_S,
+    ) -> None:
+        assert want > 0
+        self._connector = connector
         self._name = name
-        self._size = size
-
-    @property
-    def name(self) -> str:
-        """The holder's name."""
-        return self._name
-
-    async def start(self, pool: ConnectionPool) -> None:
-        """Give the pool its size."""
-        pool.resize(self._size)
-
-    async def stop(self) -> None:
-        """Nothing is to be given back."""
-
-
-class ManagedLease:
-    """A lease from the pool manager, kept by renewing it; while the manager is away the last size holds."""
-
-    def __init__(self, manager: PoolManagerClient, name: str, want: int) -> None:
-        self._manager = manager
-        self._name = f"{name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._holder = holder_name(name)
         self._want = want
-        self._size = 0
+        self._manager = manager
+        self._clock = clock or SystemClock()
+        self._interval_s = renew_interval_s
+        self._lease: Grant | None = None
+        self._valid_until = 0.0
         self._granted = asyncio.Event()
-        self._renewing: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._step_lock = asyncio.Lock()
+        self.pool = ConnectionPool(self._connect)
 
     @property
-    def name(self) -> str:
-        """The holder's name, which no other process ever has."""
-        return self._name
+    def holder(self) -> str:
+        """The name by which the manager knows this process; no other one ever has it."""
+        return self._holder
 
-    async def start(self, pool: ConnectionPool) -> None:
-        """Ask for the lease and keep it; waits a little for the first grant, which a fresh manager holds back."""
-        self._renewing = asyncio.get_running_loop().create_task(self._keep(pool))
+    async def start(self, timeout_s: float = FIRST_GRANT_TIMEOUT_S) -> bool:
+        """Ask for the lease and keep it; return whether it was granted within the time. If not, asking goes on."""
+        if self._manager is None:
+            self.pool.resize(self._want)
+            return True
+        self._keeping = asyncio.get_running_loop().create_task(self._keep())
         try:
-            async with asyncio.timeout(_FIRST_GRANT_WITHIN_S):
+            async with asyncio.timeout(timeout_s):
                 await self._granted.wait()
         except TimeoutError:
-            return
+            return False
+        return True
 
     async def stop(self) -> None:
-        """Stop renewing and give the lease back."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
-        try:
-            await self._manager.release(self._name)
-        except ActorError:
-            return  # It runs out by itself.
+        """Close every connection and give the lease back."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        await self.pool.close()
+        if self._manager is not None and self._lease is not None:
+            try:
+                await self._manager.release(self._lease.lease_id)
+            except ActorError as error:
+                _logger.info("the lease of %s was not given back (%s); it runs out", self._holder, error)
 
-    async def _keep(self, pool: ConnectionPool) -> None:
+    async def _keep(self) -> None:
         while True:
             try:
-                await self._ask_once(pool)
-            except ActorError:
-                pass  # The manager is away: what we hold goes on, and we ask again.
-            await asyncio.sleep(_RENEW_EVERY_S if self._size else _RENEW_EVERY_S / 4)
+                pause_s = await self._step()
+            except ActorError as error:
+                _logger.debug("the pool manager did not answer %s: %s", self._holder, error)
+                pause_s = self._interval_s
+            await asyncio.sleep(pause_s)
 
-    async def _ask_once(self, pool: ConnectionPool) -> None:
-        if self._size and not await self._manager.renew(self._name, self._size):
-            self._size = 0
-            pool.resize(0)
-        if not self._size:
-            self._size = await self._manager.request(self._name, self._want)
-            pool.resize(self._size)
-            if self._size:
-                self._granted.set()
+    async def _step(self) -> float:
+        """Renew the lease, or ask for one; return the pause until the next step."""
+        async with self._step_lock:
+            if self._lease is not None:
+                await self._renew(self._lease)
+            if self._lease is None:
+                return await self._request()
+            return self._interval_s
+
+    async def _renew(self, lease: Grant) -> None:
+        assert self._manager is not None
+        sent_at = self._clock.monotonic()
+        may_hold = max(self.pool.size, self.pool.open)
+        size = await self._manager.renew(lease.lease_id, self._holder, may_hold, self._want)
+        if size == 0:
+            _logger.warning("the lease %s was lost", lease.lease_id)
+            self._lease = None
+            self.pool.resize(0)
+            self.pool.renew()
+        else:
+            self._valid_until = sent_at + lease.ttl_s
+            self.pool.resize(size)
+
+    async def _request(self) -> float:
+        assert self._manager is not None
+        sent_at = self._clock.monotonic()
+        answer = await self._manager.request(self._holder, self._want)
+        if isinstance(answer, Wait):
+            return answer.retry_after_s
+        self._lease, self._valid_until = answer, sent_at + answer.ttl_s
+        self.pool.resize(answer.size)
+        self._granted.set()
+        return self._interval_s
+
+    async def _connect(self) -> PooledConnection:
+        if self._manager is None:
+            return await self._connector.connect(self._name)
+        await self._revalidate()
+        if self._lease is None:
+            raise Unavailable(RESOURCE, NOT_LEASED, RETRY_AFTER_S)
+        return await self._connector.connect(self._lease.lease_id)
+
+    async def _revalidate(self) -> None:
+        """Before a new connection, ask about a lease that may have run out; a manager that is away does not forbid."""
+        if self._lease is None or self._clock.monotonic() < self._valid_until:
+            return
+        try:
+            await self._step()
+        except ActorError:
+            return

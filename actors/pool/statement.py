@@ -10,13 +10,15 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 Result = TypeVar("Result")
 
 
+# Without slots: an instance of a subscripted generic that is frozen and has them cannot be made (Python 3.11).
 @dataclass(frozen=True)
 class BatchStatement(Generic[Row, Result]):
-    """A named statement over arrays: one parameter for each field of a row.
+    """A named statement over arrays: one parameter for each field of a row, in order; casts in the SQL give the types.
 
-    It returns at most one row for each that it was given, told apart by an integer column `ordinal` from 1. It must
-    be repeatable: after a lost connection the same rows run again. `key` sorts the rows of a batch, so that two
-    batches lock in one order, and lets a batch hold one row of a key.
+    It returns at most one row for each that it was given, told apart by an integer column ``ordinal`` from 1
+    (``unnest(...) WITH ORDINALITY``). It must be repeatable: after a lost connection the same rows run again. ``key``
+    sorts the rows of a batch, so that two batches lock in one order, and keeps rows of one key apart: they run one
+    after the other, in the order in which they came.
     """
 
     name: str

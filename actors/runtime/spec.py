@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class ActorSpec:
         return hashlib.sha256(source.encode()).hexdigest()[:12]
 
 
-def create(spec: ActorSpec, namespace: str) -> ActorHandle[Any]:
-    """Create the actor, or return the one that has its name. Blocks; safe to repeat."""
+def create(spec: ActorSpec, namespace: str) -> Any:
+    """Create the actor, or find the one that has its name, and return its handle. Blocks; safe to repeat."""
     remote: Callable[..., Any] = ray.remote(spec.actor_class).options
     return remote(
         name=spec.name,

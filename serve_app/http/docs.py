@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from serve_app.http.document import openapi_document
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Headers, Response, json_response
 from serve_app.problems import Code
@@ -26,7 +27,7 @@ details { margin: .5rem 0 }
 table { border-collapse: collapse; width: 100% }
 caption { text-align: left; font-weight: 600; padding-top: 1rem }
 th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0; border-top: 1px solid var(--line) }
-tr:target { outline: 2px solid }
+code:target { outline: 2px solid }
 :focus-visible { outline: 2px solid; outline-offset: 2px }
 """
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest())
@@ -46,16 +47,21 @@ _PAGE_HEADERS: Headers = (
 class Documentation:
     """Shows the operations as a page and as the document itself."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
+    def __init__(self, declared: Sequence[Operation], version: str) -> None:
+        document = openapi_document([*declared, *self.operations()], version)
         self._json = to_json(document)
         self._page = _page(document).encode()
 
     def operations(self) -> Sequence[Operation]:
         """Return the operations that show them."""
+        answers = {200: None}
         return (
-            Operation("GET", "/docs", self.page, "Read this", "Documentation"),
-            Operation("GET", "/openapi.json", self.document, "Get this as an OpenAPI document", "Documentation"),
-        )
+            Operation("GET", "/docs", self.page, "Read this page", "Documentation", answers=answers),
+            Operation(
+                "GET", "/openapi.json", self.document, "Get this page as an OpenAPI document", "Documentation",
+                answers=answers,
+            ),
+        )  # fmt: skip
 
     async def page(self, _: Call) -> Response:
         """Show the page."""
@@ -128,12 +134,9 @@ def _answers(operation: Mapping[str, Any]) -> str:
 
 
 def _problem_codes() -> str:
-    rows = "".join(
-        f'<tr id="{code.code}"><td><code>{code.code}</code></td><td>{code.status}</td><td>{escape(code.title)}</td></tr>'
-        for code in Code
-    )
-    head = "<tr><th>Code</th><th>Status</th><th>What it means</th></tr>"
-    return f'<h2 id="problems">Problem codes</h2><table>{head}{rows}</table>'
+    # A problem's `type` refers to these: the code itself is the anchor.
+    rows = ((f'<code id="{code.code}">{code.code}</code>', str(code.status), escape(code.title)) for code in Code)
+    return '<h2 id="problems">Problems</h2>' + _table("Codes", ("Code", "Status", "What it means"), rows)
 
 
 def _curl(method: str, path: str, operation: Mapping[str, Any], parameters: Iterable[Mapping[str, Any]]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 DEPTH_MAX = 12
@@ -30,8 +30,15 @@ def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth_max: int
             return schema[value]
     for combined in ("anyOf", "oneOf", "allOf"):
         if combined in schema:
-            return sample(schema[combined][0], schemas, depth_max - 1)
+            return _of_options(schema[combined], schemas, depth_max)
     return _of_type(schema, schemas, depth_max)
+
+
+def _of_options(options: Sequence[Mapping[str, Any]], schemas: Mapping[str, Any], depth_max: int) -> Any:
+    # What may be null mostly is: a reason to decline, a settlement.
+    if any(option.get("type") == "null" for option in options) and "examples" not in options[0]:
+        return None
+    return sample(options[0], schemas, depth_max - 1)
 
 
 def _of_type(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth_max: int) -> Any:

@@ -12,7 +12,6 @@ from typing import TextIO
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-
 CLIENT_GONE = 499
 """The status of a request that got no answer, because its client went away first."""
 
