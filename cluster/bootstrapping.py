@@ -1,7 +1,7 @@
 """The bootstrap as a child of the launcher: a short-lived driver that puts the gateway together on a Ray that runs.
 
-It says what it does on standard output, one JSON object a line: {"step": "...", "seconds": 1.2} for each step done, and at
-the end {"ready": {...}} with what only it can know, the keys above all.
+It says what it does on standard output, one JSON object a line: {"step": "...", "seconds": 1.2} for each step done,
+and at the end {"ready": {...}} with what only it can know, the keys above all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from cluster import ray_head
 from cluster.data_dir import DataDir
 from cluster.process_supervision import ChildPlan, Kind
-from cluster.processes import Launch
+from cluster.spawning import Launch
 
 NAME = "gateway"
 DEFAULT_COMMAND = (sys.executable, "-m", "cluster.bootstrap")
@@ -34,7 +34,15 @@ class Bootstrap:
         environment: Callable[[], Mapping[str, str]],
         on_step: Callable[[str, float], None],
     ) -> None:
-        self.plan = ChildPlan(NAME, kind=Kind.TASK, needs=needs | {ray_head.NAME}, start_s=180.0, stop_s=5.0)
+        self.plan = ChildPlan(
+            NAME,
+            kind=Kind.TASK,
+            needs=needs | {ray_head.NAME},
+            # Actors and deployments are gone with Ray; the databases keep what they had.
+            repeats_after=frozenset({ray_head.NAME}),
+            start_s=180.0,
+            stop_s=5.0,
+        )
         self._data = data
         self._command = command
         self._environment = environment

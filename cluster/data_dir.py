@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from cluster.private_file import SecretsFile, write_private
-from cluster.processes import Account
+from cluster.spawning import Account
 
 DATA_DIR_VARIABLE = "EASYPAY_DATA_DIR"
 

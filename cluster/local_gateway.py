@@ -18,9 +18,10 @@ from cluster.embedded.postgres_roles import Role
 from cluster.embedded.redis import EmbeddedRedis
 from cluster.instance import marks
 from cluster.ports import PortBook
-from cluster.processes import Account, Child
+from cluster.processes import Child
 from cluster.ray_head import RayHead, RayPorts, choose_ingress_ports
 from cluster.settings import Settings
+from cluster.spawning import Account
 
 # What a person calls each child.
 LABELS = {

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from cluster.private_file import write_private
 
-_FIRST = 20_000
-_LAST = 32_000
+PORTS = range(20_000, 32_000)
 _TRIES_MAX = 1_000
 
 
@@ -26,29 +25,31 @@ class NoFreePort(Exception):
 class PortBook:
     """Hand out ports by name."""
 
-    def __init__(self, file: Path, seed: int | None = None) -> None:
+    def __init__(self, file: Path, ports: range = PORTS) -> None:
         self._file = file
-        # By chance, so that two gateways that start at the same moment hardly ever choose the same.
-        self._random = random.Random(seed)
-        self._ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        self._range = ports
+        # First port and length of each block.
+        self._blocks: dict[str, tuple[int, int]] = json.loads(file.read_text()) if file.exists() else {}
 
     def port(self, name: str, *, block: int = 1) -> int:
         """Return the first of `block` free ports in a row, the same as last time where that is possible."""
-        known = self._ports.get(name)
-        if known is not None and all(is_free(port) for port in range(known, known + block)):
-            return known
-        self._ports[name] = self._choose(block)
-        write_private(self._file, json.dumps(self._ports, indent=1))
-        return self._ports[name]
+        first, length = self._blocks.get(name, (0, 0))
+        if length == block and all(is_free(port) for port in range(first, first + block)):
+            return first
+        first = self._choose(block)
+        self._blocks[name] = (first, block)
+        write_private(self._file, json.dumps(self._blocks, indent=1))
+        return first
 
     def _choose(self, block: int) -> int:
-        taken = set(self._ports.values())
+        taken = {port for first, length in self._blocks.values() for port in range(first, first + length)}
         for _ in range(_TRIES_MAX):
-            first = self._random.randrange(_FIRST, _LAST - block)
+            # By chance, so that two gateways that start at the same moment hardly ever choose the same.
+            first = random.randrange(self._range.start, self._range.stop - block + 1)
             candidates = range(first, first + block)
             if taken.isdisjoint(candidates) and all(is_free(port) for port in candidates):
                 return first
-        raise NoFreePort(f"no {block} free ports in a row between {_FIRST} and {_LAST}")
+        raise NoFreePort(f"no {block} free ports in a row from {self._range.start} to {self._range.stop - 1}")
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -2,10 +2,11 @@
 
 Pure: it is told the time and what happened, and answers with actions. `processes` carries them out.
 
-Each child needs others: it is started when all that it needs are ready, and stopped after all that need it are down. A
-server runs until it is stopped; a task ends by itself, and is run again when something that it needs was restarted.
-Before everything was ready for the first time, any failure ends the whole start: a fault of the set-up is to be read,
-not repeated. Afterwards a child that dies is started again for ever, after a pause that doubles from 0.2 s to 10 s.
+Each child needs others: it is started when all that it needs are ready, and stopped after all that need it are
+down. A server runs until it is stopped; a task ends by itself, and is run again when a server that held its result
+was restarted. Before everything was ready for the first time, any failure ends the whole start: a fault of the
+set-up is to be read, not repeated. Afterwards a child that dies is started again for ever, after a pause that
+doubles from 0.2 s to 10 s.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class ChildPlan:
     name: str
     kind: Kind = Kind.SERVER
     needs: frozenset[str] = frozenset()
+    # For a task: what it did is lost with these, so that it is run again after their restart. A part of `needs`.
+    repeats_after: frozenset[str] = frozenset()
     start_s: float = 60.0
     stop_s: float = 10.0
 
@@ -91,7 +94,7 @@ class ChildState:
     failures: int = 0
     restarts: int = 0
     killed: bool = False
-    # How often it became ready, and for a task: how often each of its needs had, when it last ended well.
+    # How often it became ready; for a task, how often those it repeats after had when it last ended well.
     generation: int = 0
     ran_on: dict[str, int] = field(default_factory=dict)
 
@@ -135,7 +138,7 @@ class Supervision:
         child = self.children[name]
         wanted = self._was_told_to_end(child)
         if child.plan.kind is Kind.TASK and code == 0 and not wanted:
-            child.ran_on = {need: self.children[need].generation for need in child.plan.needs}
+            child.ran_on = self._generations(child)
             child.generation += 1
             child.failures = 0
             self._enter(child, Phase.DOWN, now)
@@ -221,9 +224,11 @@ class Supervision:
     def _is_settled(self, child: ChildState) -> bool:
         if child.plan.kind is Kind.SERVER:
             return child.phase is Phase.READY
-        current = {need: self.children[need].generation for need in child.plan.needs}
-        done = child.generation > 0 and child.ran_on == current
+        done = child.generation > 0 and child.ran_on == self._generations(child)
         return done and all(self._serves(self.children[need]) for need in child.plan.needs)
+
+    def _generations(self, child: ChildState) -> dict[str, int]:
+        return {name: self.children[name].generation for name in child.plan.repeats_after}
 
     def _serves(self, child: ChildState) -> bool:
         return self._is_settled(child) if child.plan.kind is Kind.TASK else child.phase is Phase.READY

@@ -7,15 +7,13 @@ and the order of stopping is ours, and is told by the kernel when the launcher d
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from cluster.process_supervision import (
     Action,
@@ -28,34 +26,9 @@ from cluster.process_supervision import (
     Supervision,
     Terminate,
 )
+from cluster.spawning import Launch, describe_exit, read_lines, spawn
 
-_PR_SET_PDEATHSIG = 1
 _READY_POLL_S = 0.05
-_LINE_BYTES_MAX = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user of this machine as which a child runs."""
-
-    name: str
-    uid: int
-    gid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Everything that starting a process takes. Its output is added to `log`."""
-
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    log: Path
-    folder: Path
-    account: Account | None = None
-    # What asks it to end, and what it is sent when the launcher dies.
-    stop_signal: signal.Signals = signal.SIGTERM
-    # Where given, it gets the lines of standard output, and the log gets standard error alone.
-    on_line: Callable[[str], None] | None = None
 
 
 class Child(Protocol):
@@ -119,7 +92,7 @@ class Processes:
         """Ask for an orderly stop; call it from the loop. A second call kills what is left."""
         if self.supervision.stopping:
             for running in self._running.values():
-                _send(running.process, signal.SIGKILL)
+                _send(running, signal.SIGKILL, group=True)
         self._post(self.supervision.stop)
 
     def pids(self) -> dict[str, int]:
@@ -161,8 +134,10 @@ class Processes:
 
     def _end(self, name: str, how: signal.Signals | None) -> None:
         running = self._running.get(name)
-        if running is not None:
-            _send(running.process, how or running.launch.stop_signal)
+        if running is not None and how is not None:
+            _send(running, how, group=True)
+        elif running is not None:
+            _send(running, running.launch.stop_signal, group=running.launch.stop_group)
         elif name in self._work:
             # It is still being prepared: there is no process that could be sent anything.
             self._work[name].cancel()
@@ -182,11 +157,11 @@ class Processes:
 
     async def _live_once(self, name: str, child: Child) -> None:
         launch = await child.prepare()
-        process = await _spawn(launch)
+        process = await spawn(launch)
         running = self._running[name] = _Running(launch, process)
         try:
             if launch.on_line is not None:
-                running.tasks.append(asyncio.create_task(_read_lines(process, launch.on_line)))
+                running.tasks.append(asyncio.create_task(read_lines(process, launch.on_line)))
             if self._is_server(name):
                 running.tasks.append(asyncio.create_task(self._wait_ready(name, child, running)))
             code = await process.wait()
@@ -210,7 +185,7 @@ class Processes:
                 await asyncio.sleep(_READY_POLL_S)
         except Exception as error:
             running.fault = str(error) or type(error).__name__
-            _send(running.process, signal.SIGKILL)
+            _send(running, signal.SIGKILL, group=True)
         else:
             self._post(lambda: self._on_ready(name))
 
@@ -243,73 +218,14 @@ class Processes:
             self._watcher.on_death(name, reason)
 
 
-async def _spawn(launch: Launch) -> asyncio.subprocess.Process:
-    with launch.log.open("ab") as log:
-        return await asyncio.create_subprocess_exec(
-            *launch.command,
-            env=dict(launch.environment),
-            cwd=launch.folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log if launch.on_line is None else asyncio.subprocess.PIPE,
-            stderr=log,
-            limit=_LINE_BYTES_MAX,
-            start_new_session=True,
-            preexec_fn=_die_with_parent(launch.stop_signal),
-            **_identity(launch.account),
-        )
-
-
-def _die_with_parent(how: signal.Signals) -> Callable[[], None]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def ask_kernel() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0)
-        # The parent may have died before the kernel was asked.
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return ask_kernel
-
-
-async def _read_lines(process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
-    assert process.stdout is not None
-    async for line in process.stdout:
-        on_line(line.decode(errors="replace").rstrip("\n"))
-
-
-def _send(process: asyncio.subprocess.Process, how: signal.Signals) -> None:
+def _send(running: _Running, how: signal.Signals, *, group: bool) -> None:
+    # A child leads a session, and with it a group, of its own. It is not reaped yet, so the number is still its own.
+    if running.process.returncode is not None:
+        return
     with suppress(ProcessLookupError):
-        process.send_signal(how)
+        if group:
+            os.killpg(running.process.pid, how)
+        else:
+            running.process.send_signal(how)
 
 
-def describe_exit(code: int) -> str:
-    """Say in words how a process ended."""
-    if code >= 0:
-        return f"ended with status {code}"
-    return f"was ended by {signal.Signals(-code).name}"
-
-
-async def run_program(launch: Launch) -> None:
-    """Run a short program to its end; raise RuntimeError with its last words where it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *launch.command,
-        env=dict(launch.environment),
-        cwd=launch.folder,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=_die_with_parent(signal.SIGKILL),
-        **_identity(launch.account),
-    )
-    output, _ = await process.communicate()
-    if process.returncode:
-        last_words = output.decode(errors="replace").strip()[-500:]
-        raise RuntimeError(f"{Path(launch.command[0]).name}: {last_words}")
-
-
-def _identity(account: Account | None) -> dict[str, Any]:
-    if account is None:
-        return {}
-    return {"user": account.uid, "group": account.gid, "extra_groups": []}

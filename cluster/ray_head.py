@@ -21,8 +21,8 @@ from cluster.ingress import IngressOptions, IngressPorts, environment
 from cluster.instance import end_marked
 from cluster.ports import PortBook
 from cluster.process_supervision import ChildPlan
-from cluster.processes import Launch
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings
+from cluster.spawning import Launch
 
 NAME = "ray"
 HOST = "127.0.0.1"
@@ -108,6 +108,8 @@ class RayHead:
             log=self._log,
             folder=self._data.path,
             stop_signal=signal.SIGTERM,
+            # Ray itself would ask one process after the other, 5 s in all.
+            stop_group=True,
         )
 
     async def answers(self) -> bool:
@@ -181,9 +183,6 @@ _BEHAVIOUR = {
     "RAY_worker_niceness": "0",
     # Otherwise the first driver starts an idle Python for each logical processor: 3 s of both cores.
     "RAY_prestart_worker_first_driver": "0",
-    # By this name Ray means: this is the only machine. Everything then listens on loopback and finds the rest there,
-    # whatever address the machine has and whichever it gets next.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Waits for the node to be drained, which a head never is. Payments in flight are concluded by the resolver.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
 }

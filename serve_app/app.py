@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 
@@ -13,7 +13,7 @@ from serve_app.audit.endpoints import AuditEndpoints
 from serve_app.http.docs import Documentation
 from serve_app.http.operation import Operation
 from serve_app.http.router import Router
-from serve_app.middleware.access_log import AccessLog
+from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.request_id import RequestId
 from serve_app.ops.endpoints import HealthEndpoints
@@ -63,7 +63,7 @@ def assemble(services: Services) -> ASGIApp:
     """Return the application on services that are open."""
     operations = operations_of(services)
     app: ASGIApp = Router(operations, services.authenticator)
-    return RequestId(AccessLog(Faults(app), sys.stdout))
+    return RequestId(AccessLog(Faults(app), BatchedLines(_write_to_standard_output)))
 
 
 def operations_of(services: Services) -> Sequence[Operation]:
@@ -75,3 +75,8 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *HealthEndpoints(services.database).operations(),
     ]
     return [*declared, *Documentation(declared, version("easypay")).operations()]
+
+
+def _write_to_standard_output(text: bytes) -> None:
+    """Write to the process's own standard output: Serve puts a logger in place of sys.stdout that costs 0.2 ms a line."""
+    os.write(1, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any
 
@@ -129,7 +130,9 @@ def problem_of(error: Exception, request_id: str = "") -> Problem:
         mapped = _MAPPING.get(kind)
         if mapped is not None:
             return mapped(error)
-    _logger.error("unforeseen error", request_id=request_id, **describe(error))
+    # A log that cannot be written must not take the answer away too.
+    with suppress(OSError, ValueError):
+        _logger.error("unforeseen error", request_id=request_id, **describe(error))
     return Problem(Code.INTERNAL_ERROR, "The request failed. Repeat it with the same Idempotency-Key.")
 
 

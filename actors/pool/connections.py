@@ -109,7 +109,10 @@ class ConnectionPool:
             self._offer(connection)
 
     def resize(self, size: int) -> None:
-        """Allow more or fewer. Idle ones beyond ``size`` close now, those in use when they are given back."""
+        """Allow more or fewer. Idle ones beyond ``size`` close now, those in use when they are given back.
+
+        Called with each renewal of the lease, so that idle connections too are replaced when they are old.
+        """
         assert size >= 0
         self._size = size
         self._drop_surplus()
@@ -148,7 +151,9 @@ class ConnectionPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _is_surplus(self, connection: PooledConnection) -> bool:
-        return self.open > self._size or connection.born < self._oldest_good or connection.retire_at < self._loop.time()
+        # Those that are being closed have made way already.
+        too_many = len(self._open) + self._connecting > self._size
+        return too_many or connection.born < self._oldest_good or connection.retire_at < self._loop.time()
 
     def _offer(self, connection: PooledConnection) -> None:
         """Hand a good connection to whoever waited longest, or keep it."""
@@ -170,12 +175,12 @@ class ConnectionPool:
         self._start(self._close_one(connection))
 
     def _drop_surplus(self) -> None:
-        """Close what is idle and too many, too old or dead, the longest unused first."""
+        """Close what is idle and too many or too old, the longest unused first, and forget what is dead."""
         kept: list[PooledConnection] = []
         for connection in self._idle:
             if connection.is_closed():
                 self._open.discard(connection)
-            elif connection.born < self._oldest_good or len(self._open) + self._connecting > self._size:
+            elif self._is_surplus(connection):
                 self._end(connection)
             else:
                 kept.append(connection)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,7 +16,9 @@ import ray
 class ActorSpec:
     """A named, detached actor that restarts without limit.
 
-    `actor_class` is Supervised: its constructor takes the version of the code before the arguments. `max_pending_calls` bounds its mailbox; beyond it callers get Overloaded.
+    ``actor_class`` is ``Supervised``: its constructor takes the version of the code before ``arguments``.
+    ``max_concurrency`` bounds the calls that run at once, ``max_pending_calls`` those that one handle may have open;
+    beyond it callers get ``Overloaded``. ``resources`` are Ray's custom resources.
     """
 
     name: str
@@ -23,27 +26,37 @@ class ActorSpec:
     arguments: tuple[Any, ...] = ()
     max_concurrency: int = 100
     max_pending_calls: int = 1000
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def code_version(self) -> str:
-        """Twelve hex digits that change with the source of the actor's module."""
-        module = inspect.getmodule(self.actor_class)
-        source = inspect.getsource(module if module is not None else self.actor_class)
-        return hashlib.sha256(source.encode()).hexdigest()[:12]
+        """Twelve hex digits that change with the source of any module in the package of the actor's class."""
+        digest = hashlib.sha256()
+        for path in _sources(self.actor_class):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()[:12]
 
 
 def create(spec: ActorSpec, namespace: str) -> Any:
     """Create the actor, or find the one that has its name, and return its handle. Blocks; safe to repeat."""
-    remote: Callable[..., Any] = ray.remote(spec.actor_class).options
-    return remote(
+    remote = ray.remote(spec.actor_class)
+    return remote.options(
         name=spec.name,
         namespace=namespace,
         lifetime="detached",
         get_if_exists=True,
         max_restarts=-1,
+        # What may be repeated is known to the client, not to Ray.
         max_task_retries=0,
         max_concurrency=spec.max_concurrency,
         max_pending_calls=spec.max_pending_calls,
         # Actors decide; the work is done elsewhere. A whole CPU each would leave none for jobs.
         num_cpus=0,
+        resources=dict(spec.resources) or None,
     ).remote(spec.code_version, *spec.arguments)
+
+
+def _sources(actor_class: type[Any]) -> list[Path]:
+    """Return the files that define the actor: its whole package, for the algorithm lies beside the class."""
+    path = Path(inspect.getfile(actor_class))
+    return sorted(path.parent.glob("*.py")) if (path.parent / "__init__.py").exists() else [path]

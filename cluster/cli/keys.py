@@ -75,7 +75,10 @@ def list_all(as_json: JsonOption = False, directory: DataDirOption = None) -> No
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help='Id of the key ("key_...").')], directory: DataDirOption = None) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(help='Id of the key ("key_...").')],
+    directory: DataDirOption = None,
+) -> None:
     """Revoke a key. It stops working everywhere within seconds."""
     if not _run(revoke_key(_access(directory)[0], key_id)):
         fail(f"there is no key {key_id}")

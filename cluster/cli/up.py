@@ -26,12 +26,20 @@ _LAUNCHER_LOG = "launcher.log"
 
 
 def up(
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when it is ready; it goes on running.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when it is ready; it goes on running.")
+    ] = False,
     as_json: JsonOption = False,
-    port: Annotated[int | None, typer.Option(help="HTTP port. Default: $HTTP_PORT, else 8000.", show_default=False)] = None,
-    replicas: Annotated[int | None, typer.Option(help="HTTP replicas. Default: $HTTP_REPLICAS, else 2.", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(help="HTTP port. Default: $HTTP_PORT, else 8000.", show_default=False)
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(help="HTTP replicas. Default: $HTTP_REPLICAS, else 2.", show_default=False)
+    ] = None,
     directory: DataDirOption = None,
-    bootstrap: Annotated[str | None, typer.Option(hidden=True, help="Command to run in place of the bootstrap.")] = None,
+    bootstrap: Annotated[
+        str | None, typer.Option(hidden=True, help="Command to run in place of the bootstrap.")
+    ] = None,
 ) -> None:
     """Start the gateway, with PostgreSQL and Redis of its own unless DATABASE_URL and REDIS_URL name others."""
     options = LaunchOptions(

@@ -3,10 +3,11 @@
 PostgreSQL refuses to run as root, and a Redis that a password opens should not be root either. Such a run makes the
 system user `easypay-data` once and runs both servers as it.
 
-That user must reach two places. *Programs* lie in a virtual environment, often under a home directory that is closed to
-others: where the user cannot run them they are copied into the data directory, and nothing outside it is changed. *Data*
-lies in the data directory: where a folder on the way to it is closed, this user alone gets the right to pass through it
-(an ACL entry, execute without read), or, on a file system without ACLs, all users do. Either is reported.
+That user must reach two places. *Programs* lie in a virtual environment, often under a home directory that is
+closed to others: where the user cannot run them they are copied into the data directory, and nothing outside it is
+changed. *Data* lies in the data directory: where a folder on the way to it is closed, this user alone gets the right
+to pass through it (an ACL entry, execute without read), or, on a file system without ACLs, all users do. Either is
+reported.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.processes import Account
+from cluster.spawning import Account
 
 ACCOUNT_NAME = "easypay-data"
 

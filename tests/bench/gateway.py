@@ -51,6 +51,8 @@ class Gateway:
             **os.environ,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": self.ray_token_file,
+            # The head listens on loopback alone; without this Ray replaces 127.0.0.1 by the machine's other address.
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         }

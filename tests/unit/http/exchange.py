@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response, json_response
 from serve_app.http.router import Router
-from serve_app.middleware.access_log import AccessLog
+from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.authentication import Caller
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.request_id import RequestId
@@ -185,18 +185,20 @@ class Things:
         )  # fmt: skip
 
 
-class Lines:
-    """A stream that keeps what was written."""
+class Lines(BatchedLines):
+    """Lines of a log that are kept as they were written."""
 
     def __init__(self) -> None:
-        self.written: list[str] = []
+        self._chunks: list[bytes] = []
+        super().__init__(self._chunks.append)
 
-    def write(self, text: str) -> int:
-        """Keep the text."""
-        self.written.append(text)
-        return len(text)
+    @property
+    def written(self) -> list[str]:
+        """Every line so far, with its end."""
+        self.flush()
+        return b"".join(self._chunks).decode().splitlines(keepends=True)
 
 
-def edge(things: Things, keys: Keys | None = None, lines: Any = None) -> ASGIApp:
+def edge(things: Things, keys: Keys | None = None, lines: BatchedLines | None = None) -> ASGIApp:
     """Return the whole stack around endpoints, as the gateway assembles it."""
     return RequestId(AccessLog(Faults(Router(things.operations(), keys or Keys())), lines or Lines()))

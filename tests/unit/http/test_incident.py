@@ -17,7 +17,7 @@ def _raised(error: Exception) -> Exception:
 
 def test_the_place_is_told() -> None:
     """File, line and function, with as much of the path as tells files apart."""
-    [place] = describe(_raised(RuntimeError("no")))["stack"]
+    [place] = describe(_raised(RuntimeError("no")))["places"]
     assert place.startswith("unit/http/test_incident.py:")
     assert place.endswith(" _raised")
 
@@ -85,5 +85,5 @@ def test_it_is_bounded() -> None:
         deep(50)
     described = describe(caught.value)
     assert len(described["causes"]) == CAUSES_MAX - 1
-    assert all(len(each["stack"]) <= FRAMES_MAX for each in described["causes"])
+    assert all(len(each["places"]) <= FRAMES_MAX for each in described["causes"])
     assert len(described["text"]) == TEXT_LENGTH_MAX

@@ -1,0 +1,236 @@
+"""Real processes under the supervisor: order, restart, deadline, and the launcher's own death."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from cluster.instance import end_marked, marked_processes, marks
+from cluster.process_supervision import ChildPlan, GiveUp, Kind
+from cluster.processes import Processes
+from cluster.spawning import Launch
+
+# Says that it serves by making a file, and keeps running.
+SERVER = 'touch "$1"; while :; do sleep 0.05; done'
+STUBBORN = f'trap "" TERM; {SERVER}'
+TEST_INSTANCE = "test-of-processes"
+
+
+@dataclass
+class Shell:
+    """A child that is a line of shell."""
+
+    plan: ChildPlan
+    folder: Path
+    script: str = SERVER
+    on_line: Callable[[str], None] | None = None
+
+    @property
+    def flag(self) -> Path:
+        """The file that it makes when it serves."""
+        return self.folder / f"{self.plan.name}.flag"
+
+    async def prepare(self) -> Launch:
+        """Forget the last run."""
+        self.flag.unlink(missing_ok=True)
+        return Launch(
+            command=["/bin/sh", "-c", self.script, "sh", str(self.flag)],
+            environment={**os.environ, **marks(TEST_INSTANCE, self.plan.name)},
+            log=self.folder / f"{self.plan.name}.log",
+            folder=self.folder,
+            on_line=self.on_line,
+        )
+
+    async def answers(self) -> bool:
+        """Look for the file."""
+        return self.flag.exists()
+
+    async def clean(self) -> None:
+        """Nothing is left."""
+
+
+@dataclass
+class Diary:
+    """Write down what happens, and let a test wait for it."""
+
+    entries: list[str] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def on_start(self, name: str) -> None:
+        self._add(f"start {name}")
+
+    def on_ready(self, name: str, seconds: float) -> None:
+        assert seconds >= 0
+        self._add(f"ready {name}")
+
+    def on_death(self, name: str, reason: str) -> None:
+        self._add(f"death {name}: {reason}")
+
+    def on_all_ready(self) -> None:
+        self._add("all ready")
+
+    async def wait_for(self, entry: str, times: int = 1) -> None:
+        """Return when the entry was made that often."""
+        async with asyncio.timeout(20):
+            while self.entries.count(entry) < times:
+                self.changed.clear()
+                await self.changed.wait()
+
+    def _add(self, entry: str) -> None:
+        self.entries.append(entry)
+        self.changed.set()
+
+
+@asynccontextmanager
+async def running(*children: Shell) -> AsyncIterator[tuple[Processes, Diary, asyncio.Task[GiveUp | None]]]:
+    """Run children, and end whatever a test left."""
+    diary = Diary()
+    processes = Processes(children, diary)
+    task = asyncio.create_task(processes.run())
+    try:
+        yield processes, diary, task
+    finally:
+        if not task.done():
+            processes.stop()
+            processes.stop()
+        async with asyncio.timeout(20):
+            await task
+        end_marked(TEST_INSTANCE)
+
+
+async def test_children_start_in_order_restart_when_killed_and_stop_in_reverse(tmp_path: Path) -> None:
+    """A whole life of two servers and a task."""
+    first = Shell(ChildPlan("first"), tmp_path)
+    second = Shell(ChildPlan("second", needs=frozenset({"first"})), tmp_path)
+    lines: list[str] = []
+    task = Shell(
+        ChildPlan("task", kind=Kind.TASK, needs=frozenset({"second"}), repeats_after=frozenset({"second"})),
+        tmp_path,
+        "echo done",
+        lines.append,
+    )
+    async with running(first, second, task) as (processes, diary, life):
+        await diary.wait_for("all ready")
+        order = ["start first", "ready first", "start second", "ready second", "start task", "ready task"]
+        assert diary.entries == [*order, "all ready"]
+        assert lines == ["done"]
+        os.kill(processes.pids()["second"], signal.SIGKILL)
+        await diary.wait_for("all ready", 2)
+        assert "death second: was ended by SIGKILL" in diary.entries
+        assert lines == ["done", "done"]
+        pids = processes.pids()
+        processes.stop()
+        assert await life is None
+        assert not any(psutil.pid_exists(pid) for pid in pids.values())
+
+
+async def test_a_child_that_ends_during_the_first_start_ends_the_start(tmp_path: Path) -> None:
+    """The fault names the child, and what had started is down on return."""
+    good = Shell(ChildPlan("good"), tmp_path)
+    bad = Shell(ChildPlan("bad", needs=frozenset({"good"})), tmp_path, "exit 3")
+    async with running(good, bad) as (_, diary, life):
+        assert await life == GiveUp("bad", "ended with status 3")
+        assert "all ready" not in diary.entries
+    assert marked_processes(TEST_INSTANCE) == []
+
+
+async def test_a_program_that_does_not_exist_ends_the_start(tmp_path: Path) -> None:
+    """What cannot even be started is a fault like any other."""
+
+    class Missing(Shell):
+        async def prepare(self) -> Launch:
+            raise FileNotFoundError("no such server")
+
+    async with running(Missing(ChildPlan("missing"), tmp_path)) as (_, _diary, life):
+        assert await life == GiveUp("missing", "no such server")
+
+
+async def test_an_answer_that_is_an_error_ends_the_start_with_its_words(tmp_path: Path) -> None:
+    """A server that will never serve is not waited for."""
+
+    class Wrong(Shell):
+        async def answers(self) -> bool:
+            raise RuntimeError("the password is wrong")
+
+    async with running(Wrong(ChildPlan("wrong"), tmp_path)) as (_, _diary, life):
+        assert await life == GiveUp("wrong", "the password is wrong")
+
+
+async def test_a_child_that_ignores_the_stop_is_killed_at_its_deadline(tmp_path: Path) -> None:
+    """A stop has an end."""
+    child = Shell(ChildPlan("stubborn", stop_s=0.2), tmp_path, STUBBORN)
+    async with running(child) as (processes, diary, life):
+        await diary.wait_for("all ready")
+        processes.stop()
+        assert await life is None
+
+
+async def test_a_second_stop_does_not_wait(tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C twice means now."""
+    child = Shell(ChildPlan("stubborn", stop_s=600.0), tmp_path, STUBBORN)
+    async with running(child) as (processes, diary, life):
+        await diary.wait_for("all ready")
+        processes.stop()
+        await asyncio.sleep(0)
+        processes.stop()
+        processes.stop()
+        async with asyncio.timeout(5):
+            assert await life is None
+
+
+async def test_processes_of_the_gateway_are_found_by_their_mark_wherever_they_went(tmp_path: Path) -> None:
+    """A grandchild in a session of its own, without its parent, is still ours; a stranger is not."""
+    child = Shell(ChildPlan("parent"), tmp_path, f"setsid sleep 600 & {SERVER}")
+    stranger = subprocess.Popen(["sleep", "600"], env={**os.environ, **marks("another gateway", "parent")})
+    try:
+        async with running(child) as (processes, diary, life):
+            await diary.wait_for("all ready")
+            processes.stop()
+            await life
+            left = marked_processes(TEST_INSTANCE, "parent")
+            assert [process.name() for process in left] == ["sleep"]
+            assert marked_processes(TEST_INSTANCE, "another child") == []
+            assert end_marked(TEST_INSTANCE) == 1
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+LAUNCHER = """
+import asyncio, sys
+from pathlib import Path
+from tests.integration.cluster.test_processes import Diary, Shell
+from cluster.process_supervision import ChildPlan
+from cluster.processes import Processes
+
+async def main():
+    diary = Diary()
+    processes = Processes([Shell(ChildPlan("orphan"), Path(sys.argv[1]))], diary)
+    task = asyncio.create_task(processes.run())
+    await diary.wait_for("all ready")
+    print(processes.pids()["orphan"], flush=True)
+    await task
+
+asyncio.run(main())
+"""
+
+
+def test_a_child_is_told_when_its_launcher_is_killed(tmp_path: Path) -> None:
+    """No server runs on without anybody to watch it."""
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER, tmp_path], stdout=subprocess.PIPE)
+    with launcher:
+        assert launcher.stdout is not None
+        child = psutil.Process(int(launcher.stdout.readline()))
+        launcher.kill()
+    gone, _ = psutil.wait_procs([child], timeout=10)
+    assert gone == [child]

@@ -1,0 +1,209 @@
+"""The budget of connections, told the time."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from actors.pool.budget import HOLDER_MAX, ConnectionBudget, Enforcement, Grant, Wait
+
+TTL_S = 5.0
+
+
+def make(total: int = 10, *, recovered: bool = True, min_per_holder: int = 1) -> ConnectionBudget:
+    budget = ConnectionBudget(total, name="gate/ab12", started_at=0.0, min_per_holder=min_per_holder)
+    if recovered:
+        budget.end_recovery()
+    return budget
+
+
+def grant(budget: ConnectionBudget, holder: str, want: int, now: float = 0.0) -> Grant:
+    answer = budget.request(holder, want, now)
+    assert isinstance(answer, Grant), answer
+    return answer
+
+
+def sizes(budget: ConnectionBudget, now: float = 0.0) -> dict[str, int]:
+    return {holder: size for _, holder, size, _ in budget.snapshot(now).leases}
+
+
+def test_a_holder_gets_what_it_wants_while_there_is_enough() -> None:
+    """And the rest stays free."""
+    budget = make()
+    assert grant(budget, "a", 4) == Grant("gate/ab12/1/a", 4, TTL_S)
+    assert budget.free == 6
+
+
+def test_a_grant_never_passes_what_is_free() -> None:
+    """The last one gets less than it wants."""
+    budget = make()
+    grant(budget, "a", 4)
+    assert grant(budget, "b", 20).size == 5  # its fair part of ten
+    assert budget.free == 1
+
+
+def test_a_repeated_request_is_the_same_lease() -> None:
+    """An answer that was lost on the way costs nothing."""
+    budget = make()
+    assert grant(budget, "a", 4) == grant(budget, "a", 4, now=1)
+    assert budget.free == 6
+
+
+def test_nothing_free_is_a_wait() -> None:
+    """The caller is told when to ask again."""
+    budget = make()
+    grant(budget, "a", 10)
+    answer = budget.request("b", 1, 0.0)
+    assert answer == Wait("every connection is leased", 1.0)
+
+
+def test_less_than_the_minimum_is_not_granted() -> None:
+    """A pool that is too small to work is no use."""
+    budget = make(min_per_holder=3)
+    grant(budget, "a", 8)
+    assert isinstance(budget.request("b", 5, 0.0), Wait)
+
+
+def test_a_waiting_holder_is_served_by_shrinking_the_others() -> None:
+    """At its renewal a holder comes down to the fair part, and only what it has given up is granted."""
+    budget = make()
+    lease = grant(budget, "a", 10)
+    budget.request("b", 10, 0.0)
+    assert budget.renew(lease.lease_id, "a", 10, 10, 1.0) == 5
+    assert isinstance(budget.request("b", 10, 1.1), Wait), "a still holds ten"
+    budget.renew(lease.lease_id, "a", 5, 10, 2.0)
+    assert grant(budget, "b", 10, 2.1).size == 5
+
+
+def test_a_holder_gets_its_wish_back_when_nobody_waits() -> None:
+    """A waiter that went away frees its part."""
+    budget = make()
+    lease = grant(budget, "a", 10)
+    budget.request("b", 10, 0.0)
+    assert budget.renew(lease.lease_id, "a", 10, 10, 1.0) == 5
+    budget.renew(lease.lease_id, "a", 5, 10, 4.0)
+    assert budget.renew(lease.lease_id, "a", 5, 10, 0.0 + TTL_S) == 10
+
+
+def test_a_holder_may_want_less() -> None:
+    """It is given less from its next renewal on, never less than the minimum."""
+    budget = make(min_per_holder=2)
+    lease = grant(budget, "a", 8)
+    assert budget.renew(lease.lease_id, "a", 8, 1, 1.0) == 2
+    assert budget.free == 2, "until it reports that it has come down"
+    budget.renew(lease.lease_id, "a", 2, 1, 2.0)
+    assert budget.free == 8
+
+
+def test_a_renewal_of_an_unknown_lease_is_lost() -> None:
+    """After the recovery nobody is believed."""
+    assert make().renew("gate/old/1/x", "x", 3, 3, 0.0) == 0
+
+
+def test_a_released_lease_is_free_at_once() -> None:
+    """Its holder has closed its connections. Again changes nothing."""
+    budget = make()
+    lease = grant(budget, "a", 10)
+    budget.release(lease.lease_id)
+    budget.release(lease.lease_id)
+    assert budget.free == 10
+    assert grant(budget, "a", 1).lease_id == "gate/ab12/2/a", "ids are never used again"
+
+
+def test_what_ran_out_counts_until_it_was_enforced() -> None:
+    """Its holder may live and hold the connections."""
+    budget = make()
+    lease = grant(budget, "a", 10)
+    assert budget.expire(TTL_S - 0.1) == []
+    (due,) = budget.expire(TTL_S)
+    assert due == Enforcement(lease.lease_id)
+    assert budget.free == 0
+    assert isinstance(budget.request("b", 5, TTL_S), Wait)
+    assert budget.expire(TTL_S + 1) == [due], "until it is done"
+    budget.enforced(due)
+    budget.enforced(due)
+    assert budget.free == 10
+    assert budget.expire(TTL_S + 2) == []
+
+
+def test_a_renewal_keeps_a_lease() -> None:
+    """Each one is good for a term."""
+    budget = make()
+    lease = grant(budget, "a", 3)
+    for now in (4.0, 8.0, 12.0):
+        assert budget.renew(lease.lease_id, "a", 3, 3, now) == 3
+        assert budget.expire(now) == []
+
+
+def test_a_late_renewal_saves_a_lease_that_nobody_has_ended() -> None:
+    """As long as it still counts, nobody else can have been given its connections."""
+    budget = make()
+    lease = grant(budget, "a", 3)
+    assert budget.renew(lease.lease_id, "a", 3, 3, TTL_S + 1) == 3
+    assert budget.expire(TTL_S + 1) == []
+
+
+def test_a_lease_that_is_being_ended_is_lost_to_its_holder() -> None:
+    """It asks anew and gets a lease of another name."""
+    budget = make()
+    lease = grant(budget, "a", 3)
+    budget.expire(TTL_S)
+    assert budget.renew(lease.lease_id, "a", 3, 3, TTL_S) == 0
+    assert grant(budget, "a", 3, TTL_S).lease_id != lease.lease_id
+
+
+def test_a_manager_that_restarted_grants_nothing_new() -> None:
+    """Leases that it does not know of may be out."""
+    budget = make(recovered=False)
+    answer = budget.request("a", 3, 1.0)
+    assert answer == Wait("the manager has just started", 1.0)
+    assert budget.snapshot(1.0).recovering
+
+
+def test_a_manager_that_restarted_adopts_what_renews() -> None:
+    """Its holders notice nothing."""
+    budget = make(recovered=False)
+    assert budget.renew("gate/old/1/a", "a", 4, 4, 1.0) == 4
+    assert budget.renew("gate/old/2/b", "b", 6, 6, 1.0) == 6
+    assert (budget.free, sizes(budget)) == (0, {"a": 4, "b": 6})
+
+
+def test_adoption_stops_at_the_budget() -> None:
+    """A smaller budget than that of the manager before shrinks the last to renew, or refuses it."""
+    budget = make(6, recovered=False)
+    assert budget.renew("gate/old/1/a", "a", 4, 4, 1.0) == 4
+    assert budget.renew("gate/old/2/b", "b", 4, 4, 1.0) == 2
+    assert budget.renew("gate/old/3/c", "c", 4, 4, 1.0) == 0
+    assert budget.free == -2, "b has yet to come down"
+    assert budget.renew("gate/old/2/b", "b", 2, 4, 2.0) == 2
+    assert budget.free == 0
+
+
+def test_the_recovery_ends_when_strangers_are_ended() -> None:
+    """After one term the connections of whoever did not renew go first, then grants begin."""
+    budget = make(recovered=False)
+    budget.renew("gate/old/1/a", "a", 4, 4, 1.0)
+    assert budget.expire(4.9) == []
+    (due,) = budget.expire(5.0)
+    assert due == Enforcement(None, frozenset({"gate/old/1/a"}))
+    assert isinstance(budget.request("b", 4, 5.1), Wait)
+    budget.enforced(due)
+    assert grant(budget, "b", 4, 5.2).size == 4
+
+
+def test_the_longest_id_fits_the_server() -> None:
+    """63 bytes of a name count there; a longer holder is a defect."""
+    budget = ConnectionBudget(10**6, name="n" * 16 + "/ab12cd", started_at=0.0)
+    budget.end_recovery()
+    assert len(grant(budget, "h" * HOLDER_MAX, 1).lease_id) <= 63
+    with pytest.raises(AssertionError):
+        budget.request("h" * (HOLDER_MAX + 1), 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    "message", [Grant("l", 1, 5.0), Wait("full", 1.0), Enforcement(None, frozenset("l")), make().snapshot(0.0)]
+)
+def test_messages_cross_processes(message: object) -> None:
+    """What the manager answers survives pickling."""
+    assert pickle.loads(pickle.dumps(message)) == message

@@ -1,0 +1,376 @@
+"""The pool, on connections that do what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from actors.pool import connections as module
+from actors.pool.connections import ConnectionPool
+from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, RowRejected, Unavailable
+from tests.unit.actors.pool.fakes import FakeServer, turns
+
+
+@pytest.fixture
+async def server() -> FakeServer:
+    """Make a server that is up."""
+    return FakeServer()
+
+
+@pytest.fixture
+async def pool(server: FakeServer) -> AsyncIterator[ConnectionPool]:
+    """Make a pool of two."""
+    pool = ConnectionPool(server.connect, size=2, waiters_max=3)
+    yield pool
+    await pool.close(grace_s=0)
+
+
+async def take(pool: ConnectionPool, timeout_s: float = 5.0) -> Any:
+    return await pool.take(timeout_s)
+
+
+async def test_connections_are_made_when_they_are_needed(pool: ConnectionPool, server: FakeServer) -> None:
+    """None before, and no more than are used at once."""
+    assert (pool.open, pool.size) == (0, 2)
+    for _ in range(3):
+        async with pool.acquire(5.0):
+            pass
+    assert (len(server.connections), pool.open, pool.idle) == (1, 1, 1)
+
+
+async def test_the_last_one_used_is_used_next(pool: ConnectionPool) -> None:
+    """So the others can age."""
+    first, second = await take(pool), await take(pool)
+    pool.give_back(first)
+    pool.give_back(second)
+    assert await take(pool) is second
+
+
+async def test_a_free_connection_costs_no_turn_of_the_loop(pool: ConnectionPool) -> None:
+    """The fast path neither waits nor makes a task or a timer."""
+    pool.give_back(await take(pool))
+    with pytest.raises(StopIteration):
+        pool.take(5.0).send(None)
+
+
+async def test_no_more_than_its_size_are_ever_open(pool: ConnectionPool, server: FakeServer) -> None:
+    """The third caller gets the first connection that is given back, in the order of waiting."""
+    first, second = await take(pool), await take(pool)
+    third = asyncio.ensure_future(pool.take(5.0))
+    fourth = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    assert (pool.waiting, pool.open) == (2, 2)
+    pool.give_back(second)
+    pool.give_back(first)
+    assert [await third, await fourth] == [second, first]
+    assert len(server.connections) == 2
+
+
+async def test_waiting_is_bounded_in_number(pool: ConnectionPool) -> None:
+    """One more than may wait is refused at once."""
+    await take(pool), await take(pool)
+    waiting = [asyncio.ensure_future(pool.take(5.0)) for _ in range(3)]
+    await turns()
+    with pytest.raises(Overloaded, match="database connections"):
+        await take(pool)
+    for task in waiting:
+        task.cancel()
+
+
+async def test_waiting_is_bounded_in_time(pool: ConnectionPool) -> None:
+    """Who waited too long leaves the line."""
+    await take(pool), await take(pool)
+    with pytest.raises(DeadlineExceeded, match="wait for a database connection"):
+        await take(pool, 0.001)
+    assert pool.waiting == 0
+
+
+async def test_a_waiter_that_is_cancelled_gives_back_what_it_was_just_given(pool: ConnectionPool) -> None:
+    """A connection handed over in the same moment is not lost."""
+    first, _ = await take(pool), await take(pool)
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    pool.give_back(first)
+    waiter.cancel()
+    await turns()
+    assert (pool.idle, pool.waiting, await take(pool)) == (1, 0, first)
+
+
+async def test_a_caller_that_gives_up_during_connecting_leaves_the_connection(
+    pool: ConnectionPool, server: FakeServer
+) -> None:
+    """It is kept for the next one."""
+    server.may_connect.clear()
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    waiter.cancel()
+    server.may_connect.set()
+    await turns()
+    assert (pool.idle, pool.open) == (1, 1)
+
+
+async def test_a_connection_that_died_idle_is_replaced(pool: ConnectionPool, server: FakeServer) -> None:
+    """The caller never sees it."""
+    pool.give_back(await take(pool))
+    server.restart()
+    assert await take(pool) is server.connections[1]
+    assert pool.open == 1
+
+
+async def test_a_connection_that_died_in_use_makes_room(pool: ConnectionPool, server: FakeServer) -> None:
+    """Whoever waits gets a new one."""
+    first, _ = await take(pool), await take(pool)
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    first.closed = True
+    pool.give_back(first)
+    assert await waiter is server.connections[2]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), TimeoutError(), asyncpg.InternalClientError("x")])
+async def test_a_connection_that_was_cut_short_is_closed(
+    pool: ConnectionPool, server: FakeServer, error: BaseException
+) -> None:
+    """Its answer may still come; nobody else may get it."""
+    with pytest.raises(type(error)):
+        async with pool.acquire(5.0):
+            raise error
+    await turns()
+    assert (server.living, pool.open) == ([], 0)
+
+
+async def test_a_connection_left_in_a_transaction_is_closed(pool: ConnectionPool, server: FakeServer) -> None:
+    """The server rolls back; nothing is ever committed by giving a connection back."""
+    async with pool.acquire(5.0) as connection:
+        connection.in_transaction = True
+    await turns()
+    assert server.living == []
+    assert server.connections[0].statements == []
+
+
+async def test_a_connection_that_closes_counts_until_it_has(pool: ConnectionPool, server: FakeServer) -> None:
+    """So the server never sees more than the size, and a waiter gets its turn after."""
+    first, _ = await take(pool), await take(pool)
+    first.may_close.clear()
+    first.in_transaction = True
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    pool.give_back(first)
+    await turns()
+    assert (pool.open, len(server.connections), waiter.done()) == (2, 2, False)
+    first.may_close.set()
+    assert await waiter is server.connections[2]
+
+
+async def test_an_error_of_the_body_leaves_a_good_connection_alone(pool: ConnectionPool) -> None:
+    """What is not about the connection does not cost it."""
+    with pytest.raises(ValueError, match="mine"):
+        async with pool.acquire(5.0):
+            raise ValueError("mine")
+    assert pool.idle == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (asyncpg.UniqueViolationError("x"), RowRejected),
+        (asyncpg.ConnectionDoesNotExistError("x"), OutcomeUnknown),
+        (asyncpg.DeadlockDetectedError("x"), Unavailable),
+        (asyncpg.UndefinedTableError("x"), asyncpg.UndefinedTableError),
+    ],
+)
+async def test_with_an_operation_errors_leave_as_ours(
+    pool: ConnectionPool, error: Exception, ours: type[Exception]
+) -> None:
+    """And keep the original as their cause."""
+    with pytest.raises(ours) as raised:
+        async with pool.acquire(5.0, "op"):
+            raise error
+    assert raised.value is error or raised.value.__cause__ is error
+
+
+async def test_growing_serves_those_who_wait(pool: ConnectionPool) -> None:
+    """A larger lease is used at once."""
+    await take(pool), await take(pool)
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    pool.resize(3)
+    await waiter
+    assert pool.open == 3
+
+
+async def test_shrinking_closes_idle_ones_now_and_used_ones_later(pool: ConnectionPool, server: FakeServer) -> None:
+    """A smaller lease interrupts nobody."""
+    first, second = await take(pool), await take(pool)
+    pool.give_back(second)
+    pool.resize(0)
+    await turns()
+    assert server.living == [first]
+    pool.give_back(first)
+    await turns()
+    assert (server.living, pool.open) == ([], 0)
+
+
+async def test_without_a_lease_callers_are_refused_clearly(pool: ConnectionPool) -> None:
+    """Nobody waits for connections that nobody promised."""
+    pool.resize(0)
+    with pytest.raises(Unavailable, match="no connection is leased"):
+        await take(pool)
+
+
+async def test_renewing_replaces_every_connection(pool: ConnectionPool, server: FakeServer) -> None:
+    """Also those in use, and one that was on its way when it was asked for."""
+    used, idle = await take(pool), await take(pool)
+    pool.give_back(idle)
+    await asyncio.sleep(0.001)
+    pool.renew()
+    await turns()
+    assert server.living == [used]
+    pool.give_back(used)
+    await turns()
+    assert server.living == []
+    server.may_connect.clear()
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    await asyncio.sleep(0.001)
+    pool.renew()
+    server.may_connect.set()
+    taken = await waiter
+    assert taken is server.connections[3]
+    assert taken is not server.connections[2]
+
+
+async def test_an_old_connection_is_replaced(server: FakeServer) -> None:
+    """What a server process has gathered is given back to the system now and then."""
+    pool = ConnectionPool(server.connect, size=2, age_max_s=60.0)
+    used, idle = await take(pool), await take(pool)
+    pool.give_back(idle)
+    used.retire_at = idle.retire_at = 0.0
+    pool.give_back(used)
+    await turns()
+    assert (used.closed, idle.closed) == (True, False)
+    pool.resize(2)
+    await turns()
+    assert idle.closed, "the lease's renewal looks after the idle ones"
+    await pool.close()
+
+
+async def test_a_server_that_is_down_is_told_at_once(pool: ConnectionPool, server: FakeServer) -> None:
+    """Everybody who waits learns that nothing can be done, and why."""
+    server.down = True
+    outcomes = await asyncio.gather(take(pool), take(pool), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+    assert "refused" in str(outcomes[0])
+
+
+async def test_after_a_failure_callers_do_not_storm_the_server(pool: ConnectionPool, server: FakeServer) -> None:
+    """Until the pause is over they are refused without another try."""
+    server.down = True
+    with pytest.raises(Unavailable):
+        await take(pool)
+    tries = server.tries
+    for _ in range(10):
+        with pytest.raises(Unavailable):
+            await take(pool)
+    assert server.tries == tries
+
+
+async def test_the_pool_recovers_by_itself(
+    pool: ConnectionPool, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the server is back the next caller is served."""
+    monkeypatch.setattr(module, "BACKOFF_MIN_S", 0.001)
+    monkeypatch.setattr(module, "BACKOFF_MAX_S", 0.001)
+    server.down = True
+    with pytest.raises(Unavailable):
+        await take(pool)
+    server.down = False
+    await asyncio.sleep(0.002)
+    assert await take(pool) is server.connections[0]
+
+
+async def test_one_that_waits_for_a_used_connection_survives_a_failed_try(
+    pool: ConnectionPool, server: FakeServer
+) -> None:
+    """While another is open there is something to wait for."""
+    first = await take(pool)
+    server.down = True
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    assert not waiter.done()
+    pool.give_back(first)
+    assert await waiter is first
+
+
+async def test_a_waiter_is_served_when_the_pause_is_over(
+    pool: ConnectionPool, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool tries again by itself for those who wait."""
+    monkeypatch.setattr(module, "BACKOFF_MIN_S", 0.001)
+    first = await take(pool)
+    server.down = True
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    server.down = False
+    assert await waiter is not first
+
+
+async def test_those_who_wait_learn_when_the_last_connection_is_gone(
+    pool: ConnectionPool, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody hangs until its deadline on a server that is away."""
+    monkeypatch.setattr(module, "BACKOFF_MIN_S", 0.001)
+    first = await take(pool)
+    server.down = True
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    first.closed = True
+    pool.give_back(first)
+    with pytest.raises(Unavailable, match="refused"):
+        await waiter
+
+
+async def test_warming_makes_connections_ahead(pool: ConnectionPool, server: FakeServer) -> None:
+    """Up to the size, and without complaint where the server is away."""
+    assert await pool.warm(5) == 2
+    assert pool.idle == 2
+    server.restart()
+    pool.resize(3)
+    server.down = True
+    assert await pool.warm(3) == 0
+
+
+async def test_a_closed_pool_refuses(pool: ConnectionPool) -> None:
+    """Those in line are told too."""
+    await take(pool), await take(pool)
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    await pool.close(grace_s=0)
+    with pytest.raises(Unavailable, match="the pool is closed"):
+        await waiter
+    with pytest.raises(Unavailable, match="the pool is closed"):
+        await take(pool)
+
+
+async def test_closing_waits_for_what_is_in_use(pool: ConnectionPool, server: FakeServer) -> None:
+    """A statement in flight may finish; after the grace it is cut."""
+    connection = await take(pool)
+    closing = asyncio.ensure_future(pool.close(grace_s=5))
+    await turns()
+    assert not closing.done()
+    pool.give_back(connection)
+    await closing
+    assert (server.living, connection.terminated) == ([], False)
+
+
+async def test_closing_cuts_what_does_not_end(pool: ConnectionPool) -> None:
+    """No shutdown hangs on a connection."""
+    connection = await take(pool)
+    await pool.close(grace_s=0.001)
+    assert connection.terminated
+    pool.give_back(connection)
+    assert pool.open == 0
