@@ -37,9 +37,7 @@ def marked_processes(instance: str, child: str | None = None) -> list[psutil.Pro
     assert instance, "an empty mark would match processes that are not ours"
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [
-        process
-        for process in psutil.process_iter()
-        if process.pid not in spared and _carries(process, instance, child)
+        process for process in psutil.process_iter() if process.pid not in spared and _carries(process, instance, child)
     ]
 
 

@@ -71,9 +71,7 @@ async def launch(options: LaunchOptions, report: Reporter) -> int:
     return 0
 
 
-async def _run(
-    data: DataDir, settings: Settings, options: LaunchOptions, report: Reporter
-) -> GiveUp | None:
+async def _run(data: DataDir, settings: Settings, options: LaunchOptions, report: Reporter) -> GiveUp | None:
     _end_leftovers(data, report)
     _require_free_port(settings)
     gateway = assemble(
@@ -124,7 +122,7 @@ def _user_of(port: int) -> str:
 
 def _stop_on_signals(processes: Processes, report: Reporter) -> None:
     def stop() -> None:
-        if processes.supervision.stopping:
+        if processes.stop_asked:
             report(Notice("stopping at once"))
         else:
             report(Notice("stopping (again to stop at once)"))

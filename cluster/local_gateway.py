@@ -119,9 +119,7 @@ def _prepare_account(data: DataDir, tell: Callable[[str], None]) -> Account | No
     return account
 
 
-def _complete(
-    data: DataDir, settings: Settings, servers: Sequence[EmbeddedPostgres | EmbeddedRedis]
-) -> Settings:
+def _complete(data: DataDir, settings: Settings, servers: Sequence[EmbeddedPostgres | EmbeddedRedis]) -> Settings:
     values: dict[str, Any] = {}
     for server in servers:
         match server:
@@ -145,4 +143,3 @@ def public_url(settings: Settings) -> str:
 
 def _reveal(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
-

@@ -87,12 +87,14 @@ class Processes:
         self._events: asyncio.Queue[Callable[[], None]] = asyncio.Queue(maxsize=10_000)
         self._started: dict[str, float] = {}
         self._was_ready = False
+        self.stop_asked = False
 
     def stop(self) -> None:
         """Ask for an orderly stop; call it from the loop. A second call kills what is left."""
-        if self.supervision.stopping:
+        if self.stop_asked:
             for running in self._running.values():
                 _send(running, signal.SIGKILL, group=True)
+        self.stop_asked = True
         self._post(self.supervision.stop)
 
     def pids(self) -> dict[str, int]:
@@ -227,5 +229,3 @@ def _send(running: _Running, how: signal.Signals, *, group: bool) -> None:
             os.killpg(running.process.pid, how)
         else:
             running.process.send_signal(how)
-
-

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.audit.endpoints import AuditEndpoints
 from serve_app.http.docs import Documentation
+from serve_app.http.incident import describe
 from serve_app.http.operation import Operation
 from serve_app.http.router import Router
 from serve_app.middleware.access_log import AccessLog, BatchedLines
@@ -32,6 +33,7 @@ class GatewayApp:
         self._open_services = open_services
         self._services: Services | None = None
         self._app: ASGIApp | None = None
+        self._log_lines = BatchedLines(_write_to_standard_output)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the server's start and end."""
@@ -45,10 +47,10 @@ class GatewayApp:
         await receive()
         try:
             self._services = await self._open_services()
-            self._app = assemble(self._services)
+            self._app = assemble(self._services, self._log_lines)
         except Exception as error:
-            _logger.exception("the gateway did not start")
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            _logger.error("the gateway did not start", **describe(error))
+            await send({"type": "lifespan.startup.failed", "message": "the gateway did not start, see its log"})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -56,14 +58,15 @@ class GatewayApp:
         if left:
             _logger.warning("payments are left to the resolver", count=left)
         await self._services.close()
+        self._log_lines.flush()
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def assemble(services: Services) -> ASGIApp:
+def assemble(services: Services, log_lines: BatchedLines) -> ASGIApp:
     """Return the application on services that are open."""
     operations = operations_of(services)
     app: ASGIApp = Router(operations, services.authenticator)
-    return RequestId(AccessLog(Faults(app), BatchedLines(_write_to_standard_output)))
+    return RequestId(AccessLog(Faults(app), log_lines))
 
 
 def operations_of(services: Services) -> Sequence[Operation]:
@@ -78,5 +81,5 @@ def operations_of(services: Services) -> Sequence[Operation]:
 
 
 def _write_to_standard_output(text: bytes) -> None:
-    """Write to the process's own standard output: Serve puts a logger in place of sys.stdout that costs 0.2 ms a line."""
+    """Write to the process's own standard output: Serve puts a logger in place of sys.stdout, at 0.2 ms a line."""
     os.write(1, text)

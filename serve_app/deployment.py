@@ -50,8 +50,9 @@ def gateway(configure: Callable[[], GatewayConfig], *, replicas: int | Autoscali
         health_check_timeout_s=10,
         graceful_shutdown_wait_loop_s=1,
         graceful_shutdown_timeout_s=_GRACEFUL_SHUTDOWN_S,
-        # We write our own line for each request.
-        logging_config=LoggingConfig(enable_access_log=False, encoding="JSON"),
+        # We write our own line for each request. Serve makes a record of its own for each even where the access log is
+        # off, and drops it in a handler; above INFO it does not make it.
+        logging_config=LoggingConfig(enable_access_log=False, encoding="JSON", log_level="WARNING"),
         **scaling,
     )
     application: Application = deployed.bind(configure)

@@ -98,9 +98,7 @@ class EmbeddedRedis:
 
     async def answers(self) -> bool:
         """Tell whether it answers a ping."""
-        client = redis.asyncio.Redis.from_url(
-            self.url, socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S
-        )
+        client = redis.asyncio.Redis.from_url(self.url, socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S)
         try:
             return bool(await client.ping())
         except (BusyLoadingError, RedisConnectionError, RedisTimeoutError):

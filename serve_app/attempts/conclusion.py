@@ -8,8 +8,7 @@ from serve_app.attempts.answer import Answer
 from serve_app.attempts.intent import Intent
 from serve_app.attempts.rows import ConcludeRow
 from serve_app.domain.attempt import AttemptKind, AttemptState, Outcome
-from serve_app.domain.events import EventType
-from serve_app.domain.ids import Prefix, new_id, public_id
+from serve_app.domain.ids import new_id
 from serve_app.domain.payment import conclude
 from serve_app.snapshots import encode_payment, encode_refund
 
@@ -36,7 +35,6 @@ def record(intent: Intent, outcome: Outcome) -> Recorded:
     refund = intent.refund.concluded(outcome) if intent.refund is not None else None
     payment_json = encode_payment(payment)
     refund_json = encode_refund(refund) if refund is not None else None
-    subject = public_id(Prefix.PAYMENT, payment.id) if refund is None else public_id(Prefix.REFUND, refund.id)
     row = ConcludeRow(
         merchant_id=payment.merchant_id,
         payment_id=payment.id,
@@ -57,20 +55,13 @@ def record(intent: Intent, outcome: Outcome) -> Recorded:
         debit=posting.debit.value if posting else None,
         credit=posting.credit.value if posting else None,
         posted=posting.amount if posting else None,
-        currency=payment.currency,
         event_id=new_id(),
         event_type=conclusion.event.value,
         event_data=payment_json.decode(),
-        refund_id=refund.id if refund else None,
         refund_event_id=new_id() if refund else None,
-        refund_event_type=_refund_event(outcome).value if refund else None,
         refund_event_data=refund_json.decode() if refund_json else None,
         audit_id=new_id(),
         audit_action=AUDIT_ACTIONS[intent.attempt.kind],
-        audit_object=subject,
-        key_id=intent.requester.key_id,
-        request_id=intent.requester.request_id,
-        livemode=payment.livemode,
     )
     return Recorded(row, Answer(outcome.state, payment.id, refund_json or payment_json, outcome.code))
 
@@ -79,8 +70,3 @@ def pending(intent: Intent) -> Answer:
     """Return the answer while the outcome is not known."""
     body = encode_payment(intent.payment) if intent.refund is None else encode_refund(intent.refund)
     return Answer(AttemptState.UNKNOWN, intent.payment.id, body)
-
-
-def _refund_event(outcome: Outcome) -> EventType:
-    succeeded = outcome.state is AttemptState.SUCCEEDED
-    return EventType.REFUND_SUCCEEDED if succeeded else EventType.REFUND_FAILED

@@ -80,20 +80,19 @@ SELECT ordinal::int FROM reserved;
 -- name: conclude
 -- Record outcomes, each on condition that its payment is still at the version that was decided on and its attempt
 -- still open: the attempt, the payment, the refund, the posting, the events and the audit entry. Returns the rows that
--- were recorded. Every conclusion raises the version, so of two at once the second finds another version.
+-- were recorded. Every conclusion raises the version, so of two at once the second finds another version. What the
+-- attempt and the payment say already is not sent again: each array costs its encoding for every payment.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
         $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::uuid[],
-        $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::text[],
-        $21::uuid[], $22::text[], $23::text[], $24::uuid[], $25::uuid[], $26::text[],
-        $27::text[], $28::uuid[], $29::text[], $30::text[], $31::uuid[], $32::text[], $33::boolean[]
+        $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[],
+        $20::uuid[], $21::text[], $22::text[], $23::uuid[], $24::text[], $25::uuid[], $26::text[]
     ) WITH ORDINALITY AS item (
         merchant_id, payment_id, attempt_id, attempt_state, reference, code, concluded_at,
         version, sequence, status, captured, refunded, refund_pending, pending_attempt,
-        payment_reference, decline_code, debit, credit, posted, currency,
-        event_id, event_type, event_data, refund_id, refund_event_id, refund_event_type,
-        refund_event_data, audit_id, audit_action, audit_object, key_id, request_id, livemode, ordinal
+        payment_reference, decline_code, debit, credit, posted,
+        event_id, event_type, event_data, refund_event_id, refund_event_data, audit_id, audit_action, ordinal
     )
 ), moved AS (
     UPDATE payments SET
@@ -105,7 +104,7 @@ WITH input AS MATERIALIZED (
         AND attempts.payment_id = input.payment_id AND attempts.id = input.attempt_id
     WHERE payments.merchant_id = input.merchant_id AND payments.id = input.payment_id
         AND payments.version = input.version - 1 AND attempts.state IN ('started', 'unknown')
-    RETURNING input.*
+    RETURNING input.*, payments.livemode, payments.currency, attempts.refund_id, attempts.key_id, attempts.request_id
 ), finished AS (
     UPDATE attempts SET
         state = moved.attempt_state, processor_reference = moved.reference, code = moved.code,
@@ -128,12 +127,17 @@ WITH input AS MATERIALIZED (
     INSERT INTO events (merchant_id, id, livemode, type, object_id, sequence, data, created_at)
     SELECT merchant_id, event_id, livemode, event_type, payment_id, sequence, event_data, concluded_at FROM moved
     UNION ALL
-    SELECT merchant_id, refund_event_id, livemode, refund_event_type, refund_id, 1, refund_event_data, concluded_at
+    SELECT merchant_id, refund_event_id, livemode,
+        CASE WHEN attempt_state = 'succeeded' THEN 'refund.succeeded' ELSE 'refund.failed' END,
+        refund_id, 1, refund_event_data, concluded_at
     FROM moved WHERE refund_id IS NOT NULL
 ), auditing AS (
     INSERT INTO audit_entries (
         merchant_id, id, livemode, key_id, request_id, action, object_id, result, created_at)
-    SELECT merchant_id, audit_id, livemode, key_id, request_id, audit_action, audit_object, attempt_state, concluded_at
+    SELECT merchant_id, audit_id, livemode, key_id, request_id, audit_action,
+        CASE WHEN refund_id IS NULL THEN 'pay_' || replace(payment_id::text, '-', '')
+            ELSE 'rf_' || replace(refund_id::text, '-', '') END,
+        attempt_state, concluded_at
     FROM moved
 )
 SELECT ordinal::int FROM moved;

@@ -86,20 +86,13 @@ class ConcludeRow(NamedTuple):
     debit: str | None
     credit: str | None
     posted: int | None
-    currency: str
     event_id: UUID
     event_type: str
     event_data: str
-    refund_id: UUID | None
     refund_event_id: UUID | None
-    refund_event_type: str | None
     refund_event_data: str | None
     audit_id: UUID
     audit_action: str
-    audit_object: str
-    key_id: UUID
-    request_id: str
-    livemode: bool
 
 
 class ClaimKey(NamedTuple):

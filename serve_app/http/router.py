@@ -21,8 +21,8 @@ from serve_app.problems import Code, Problem, body_problem, field_errors, hidden
 
 _KEY_HEADER = "Idempotency-Key"
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}\Z")
-# Keys are often made of times, counters and random digits, of which one in ten passes the Luhn check: only what is written
-# as a card is, from its first digit (ISO/IEC 7812) to its groups, is taken for one.
+# Keys are often made of times, counters and random digits, of which one in ten passes the Luhn check: only what is
+# written as a card is, from its first digit (ISO/IEC 7812) to its groups, is taken for one.
 _BARE_CARD = re.compile(r"[2-6](?:[0-9]{12,18}|[0-9]{3}(-[0-9]{4}){3}|[0-9]{3}-[0-9]{6}-[0-9]{5})\Z")
 _EMPTY_OBJECT = b"{}"
 _NO_PARAMETERS: dict[str, str] = {}

@@ -63,10 +63,13 @@ class PaymentEndpoints:
                 idempotent=True,
             ),
             Operation("GET", _ONE, self.get, "Read a payment", _TAG, read, answers=one, problems=("not_found",)),
-            Operation("GET", _PATH, self.page, "List payments", _TAG, read, query=ListPayments, answers={200: PaymentPage}),
+            Operation(
+                "GET", _PATH, self.page, "List payments", _TAG, read, query=ListPayments, answers={200: PaymentPage},
+            ),
             Operation(
                 "PATCH", _ONE, self.update, "Change a payment's description or metadata", _TAG, write,
-                request=UpdatePayment, answers=one, problems=("not_found", "conflict"), example={"metadata": {"order": "7"}},
+                request=UpdatePayment, answers=one, problems=("not_found", "conflict"),
+                example={"metadata": {"order": "7"}},
             ),
             Operation(
                 "POST", f"{_ONE}/capture", self.capture, "Capture an authorized payment", _TAG, write,

@@ -36,9 +36,7 @@ class Tally:
 class Connection(asyncio.Protocol):
     """Send the next request as soon as the last one is answered."""
 
-    def __init__(
-        self, pieces: tuple[bytes, bytes], keys: count[int] | None, run: bytes, tally: Tally
-    ) -> None:
+    def __init__(self, pieces: tuple[bytes, bytes], keys: count[int] | None, run: bytes, tally: Tally) -> None:
         self._head, self._tail = pieces
         self._keys, self._run, self._tally = keys, run, tally
         self._buffer = b""
@@ -143,11 +141,9 @@ async def _drive(target: Target, connections: int, seconds: float) -> Tally:
     run = uuid.uuid4().hex[:12].encode() + b"-"
     started = time.perf_counter()
     opened = [
-        (
-            await loop.create_connection(
-                lambda: Connection(target.pieces(), keys, run, tally), target.host, target.port
-            )
-        )[1]
+        (await loop.create_connection(lambda: Connection(target.pieces(), keys, run, tally), target.host, target.port))[
+            1
+        ]
         for _ in range(connections)
     ]
     await asyncio.sleep(seconds - (time.perf_counter() - started))

@@ -41,9 +41,7 @@ class Bench:
             self._meter.warm_up(subject, connections=connections_max, seconds=FIRST_WARM_UP_SECONDS)
         windows = []
         for round, connections, subject in turns(options, self._subjects):
-            window = self._meter.measure(
-                subject, connections=connections, seconds=options.seconds, turn=round
-            )
+            window = self._meter.measure(subject, connections=connections, seconds=options.seconds, turn=round)
             windows.append(window)
             progress(
                 f"round {round + 1}/{options.rounds}, {connections:>3} connections, {subject.name:<8} "
@@ -57,9 +55,7 @@ class Bench:
         subject = next(subject for subject in self._subjects if subject.name == "easypay")
         pid = replica_pids(self._gateway.pid)[0]
         with recorded(pid, PROFILE_SECONDS, options.profile):
-            window = self._meter.measure(
-                subject, connections=RATIO_CONNECTIONS, seconds=PROFILE_SECONDS, turn=0
-            )
+            window = self._meter.measure(subject, connections=RATIO_CONNECTIONS, seconds=PROFILE_SECONDS, turn=0)
         return window.load.rate, *self_times(options.profile)
 
 

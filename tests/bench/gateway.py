@@ -70,9 +70,7 @@ def started(replicas: int) -> Iterator[Gateway]:
         command = [*_easypay(), "up", "--detach", "--json", "--data-dir", str(data)]
         command += ["--port", str(free_port()), "--replicas", str(replicas)]
         environment = {**os.environ, **ENVIRONMENT}
-        result = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, text=True, timeout=UP_TIMEOUT_S
-        )
+        result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=UP_TIMEOUT_S)
         if result.returncode != 0:
             raise GatewayFailed(f"`{' '.join(command)}` ended with {result.returncode}")
         yield Gateway.from_json(result.stdout)

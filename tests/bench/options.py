@@ -42,9 +42,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m tests.bench", description="Compare the gateway with its limits."
-    )
+    parser = argparse.ArgumentParser("python -m tests.bench", description="Compare the gateway with its limits.")
     parser.add_argument("--connections", type=_numbers, default=(1, 64, 256), metavar="1,64,256")
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a measured window")
     parser.add_argument("--rounds", type=int, default=3, help="times that the subjects take turns")
@@ -52,16 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--subjects", type=_subjects, default=SUBJECTS, metavar=",".join(SUBJECTS))
     parser.add_argument("--load", choices=("auto", "wrk", "built-in"), default="auto", help="load generator")
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    parser.add_argument(
-        "--smoke", action="store_true", help="only see that it works: 2 s each, 64 connections"
-    )
+    parser.add_argument("--smoke", action="store_true", help="only see that it works: 2 s each, 64 connections")
     parser.add_argument("--enforce", action="store_true", help="exit with 1 where a target is missed")
-    parser.add_argument(
-        "--attach", type=Path, metavar="FILE", help="use a running gateway: FILE is its `up --json`"
-    )
-    parser.add_argument(
-        "--profile", type=Path, metavar="FILE", help="profile a replica into a speedscope FILE"
-    )
+    parser.add_argument("--attach", type=Path, metavar="FILE", help="use a running gateway: FILE is its `up --json`")
+    parser.add_argument("--profile", type=Path, metavar="FILE", help="profile a replica into a speedscope FILE")
     return parser
 
 

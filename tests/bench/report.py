@@ -49,14 +49,10 @@ def show(console: Console, options: Options, generator: str, windows: Sequence[W
     if found := figures(windows):
         console.print(_figures(found))
     if (share := idle_share(windows)) is not None:
-        console.print(
-            f"{share:.0%} of the CPU time in the peers' windows went to the gateway that idled beside them"
-        )
+        console.print(f"{share:.0%} of the CPU time in the peers' windows went to the gateway that idled beside them")
 
 
-def show_profile(
-    console: Console, rate: float, functions: Sequence[SelfTime], packages: Sequence[SelfTime]
-) -> None:
+def show_profile(console: Console, rate: float, functions: Sequence[SelfTime], packages: Sequence[SelfTime]) -> None:
     """Print where one replica spends its time."""
     console.print(f"profile of one replica at {rate:,.0f} requests/s (sampling slows it down)")
     for title, times in (("self time by function", functions), ("self time by package", packages)):

@@ -72,9 +72,7 @@ def running_peer(gateway: Gateway, name: str, style: str) -> Iterator[Subject]:
     command = [sys.executable, "-m", "uvicorn", "--factory", "tests.bench.peer:build_app"]
     command += ["--port", str(port), "--workers", str(PEER_WORKERS)]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    target = Target(
-        url=f"http://127.0.0.1:{port}/payments", status=201, expected={**PAYMENT, "status": "captured"}
-    )
+    target = Target(url=f"http://127.0.0.1:{port}/payments", status=201, expected={**PAYMENT, "status": "captured"})
     with scratch_database(gateway.database_url, database, peer.SCHEMA) as url:
         environment = {**os.environ, "PEER_DATABASE_URL": url, "PEER_STYLE": style}
         # A session of its own: an interrupt reaches it only through us, and its workers can be ended with it.

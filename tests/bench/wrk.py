@@ -43,9 +43,7 @@ class Wrk:
         _, errors, _ = self._wrk(target, connections, SAMPLE_SECONDS, samples)
         return tuple(errors.splitlines()[:SAMPLES_MAX])
 
-    def _wrk(
-        self, target: Target, connections: int, seconds: int, extra: dict[str, str]
-    ) -> tuple[str, str, float]:
+    def _wrk(self, target: Target, connections: int, seconds: int, extra: dict[str, str]) -> tuple[str, str, float]:
         head, tail = target.pieces()
         # By environment and not by argument, so that the process list does not show the API key.
         environment = {

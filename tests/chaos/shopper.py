@@ -71,7 +71,7 @@ class Shopper:
         give_up = asyncio.get_running_loop().time() + _GIVE_UP_S
         while True:
             status, content = await self._try(path, body, key)
-            if status in _FINAL and not _is_in_progress(status, content) or _is_failed(status, content):
+            if (status in _FINAL and not _is_in_progress(status, content)) or _is_failed(status, content):
                 self._told.answers[f"{status}"] += 1
                 return json.loads(content) if status in {200, 201} else None
             self._told.answers["repeated"] += 1

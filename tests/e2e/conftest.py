@@ -10,8 +10,8 @@ import pytest
 from tests.e2e.gateway import RunningGateway, running_gateway
 from tests.e2e.merchant import Merchant, new_merchant
 
-TEST_ENVIRONMENT = {"RATE_LIMIT_PER_MINUTE": "0", "PROCESSOR_TIMEOUT_S": "2"}
-"""No limit, and a processor that is given up on soon, so that tests of time-outs are quick."""
+TEST_ENVIRONMENT = {"RATE_LIMIT_PER_MINUTE": "0", "PROCESSOR_TIMEOUT_S": "4"}
+"""No limit, and a processor that is given up on rather soon, yet not before its slow answers."""
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from cluster.data_dir import DataDir
+from cluster.settings import read_settings
+from serve_app.merchants.administration import create_key
 from tests.e2e.gateway import RunningGateway, easypay
 from tests.e2e.merchant import Merchant, new_merchant
 from tests.support.polling import eventually
@@ -63,7 +68,8 @@ def test_another_merchant_s_objects_do_not_exist(
     assert tried >= 14
     assert {name: merchant.payment(name) for name in before} == before
     assert other_merchant.get("/v1/payments").json()["data"] == []
-    assert other_merchant.get("/v1/audit_log").json()["data"] == []
+    seen = other_merchant.get("/v1/audit_log").json()["data"]
+    assert [entry["object_id"] for entry in seen] == [other_merchant.key_id]
 
 
 def test_live_and_test_mode_are_apart(gateway: RunningGateway) -> None:
@@ -102,8 +108,18 @@ def test_a_revoked_key_stops_working_within_five_seconds(gateway: RunningGateway
 
 def test_an_expired_key_does_not_work(gateway: RunningGateway) -> None:
     """A key made to expire in the past is refused."""
-    with new_merchant(gateway, "--expires-at", "2026-01-01T00:00:00Z") as merchant:
-        assert merchant.get("/v1/payments").status_code == 401
+    pepper = read_settings(DataDir(gateway.data_dir).settings_file).api_key_pepper
+    assert pepper is not None
+    issued = asyncio.run(
+        create_key(
+            gateway.facts["database_url"],
+            pepper.get_secret_value().encode(),
+            merchant="Late",
+            scopes=["payments:read"],
+            expires_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+    )
+    assert Merchant(gateway.url, issued.api_key).get("/v1/payments").status_code == 401
 
 
 def test_keys_are_listed_without_themselves(gateway: RunningGateway, merchant: Merchant) -> None:

@@ -52,7 +52,8 @@ def test_white_space_and_order_do_not_make_another_request(merchant: Merchant) -
     """The request counts as it is understood."""
     key = uuid.uuid4().hex
     first = merchant.pay(key, metadata={"a": "1", "b": "2"})
-    text = '{ "metadata": {"b":"2", "a":"1"},  "payment_method":"tok_visa", "currency":"USD", "amount":1999, "capture": true}'
+    text = """{ "metadata": {"b":"2", "a":"1"},  "payment_method":"tok_visa",
+        "currency":"USD", "amount":1999, "capture": true}"""
     headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
     again = merchant.http.post("/v1/payments", content=text, headers=headers)
     assert (again.status_code, again.content) == (201, first.content)

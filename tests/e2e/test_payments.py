@@ -131,8 +131,9 @@ def test_two_refunds_at_once_that_exceed_the_capture(merchant: Merchant) -> None
     """Exactly one succeeds, whichever replicas they meet."""
     for _ in range(10):
         paid = _id(merchant.pay(amount=1000))
+        path = f"/v1/payments/{paid}/refunds"
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: merchant.post(f"/v1/payments/{paid}/refunds", {"amount": 600}), range(4)))
+            answers = list(pool.map(lambda target: merchant.post(target, {"amount": 600}), [path] * 4))
         assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
         assert merchant.payment(paid)["amount_refunded"] == 600
 

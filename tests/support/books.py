@@ -19,9 +19,8 @@ SELECT payments.id FROM payments LEFT JOIN (
 ) AS books ON books.payment_id = payments.id
 WHERE coalesce(-books.balance, 0) <> payments.amount_captured - payments.amount_refunded
 """
-_DOUBLY_CHARGED = """
-SELECT key, count(*) FROM idempotency_keys JOIN attempts ON attempts.id = idempotency_keys.attempt_id
-GROUP BY merchant_id, livemode, key HAVING count(*) > 1
+_TOTALS = """
+SELECT coalesce(sum(amount_captured), 0) AS captured, coalesce(sum(amount_refunded), 0) AS refunded FROM payments
 """
 
 
@@ -40,9 +39,7 @@ async def compare(database_url: str, acquirer: AcquirerProcess) -> Comparison:
     try:
         ours = {_name(row["id"]): row for row in await connection.fetch(_OURS)}
         imbalance = await connection.fetch(_IMBALANCE)
-        totals = await connection.fetchrow(
-            "SELECT coalesce(sum(amount_captured), 0) AS captured, coalesce(sum(amount_refunded), 0) AS refunded FROM payments"
-        )
+        totals = await connection.fetchrow(_TOTALS)
     finally:
         await connection.close()
     entries, theirs_totals = acquirer.ledger()

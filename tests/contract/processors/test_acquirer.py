@@ -62,9 +62,7 @@ async def test_pending_until_the_commit(acquirer: Acquirer, gate: Gate, make_req
     assert await acquirer.lookup(request.attempt_id) == report.outcome
 
 
-async def test_refusal_waits_for_the_commit(
-    acquirer: Acquirer, gate: Gate, make_request: MakeRequest
-) -> None:
+async def test_refusal_waits_for_the_commit(acquirer: Acquirer, gate: Gate, make_request: MakeRequest) -> None:
     """A refusal of an attempt at work answers what it came to."""
     request = make_request()
     performed = asyncio.create_task(acquirer.perform(request))
@@ -74,9 +72,7 @@ async def test_refusal_waits_for_the_commit(
     assert await refused == (await performed).outcome
 
 
-async def test_overload_is_turned_away_undone(
-    acquirer: Acquirer, gate: Gate, make_request: MakeRequest
-) -> None:
+async def test_overload_is_turned_away_undone(acquirer: Acquirer, gate: Gate, make_request: MakeRequest) -> None:
     """Past the slot and its queue an operation is refused at once and leaves no trace."""
     busy = [asyncio.create_task(acquirer.perform(make_request())) for _ in range(2)]
     await gate.arrived.wait()
@@ -88,9 +84,7 @@ async def test_overload_is_turned_away_undone(
     assert all(isinstance(report.outcome, Approved) for report in reports)
 
 
-async def test_queued_attempt_can_be_refused(
-    acquirer: Acquirer, gate: Gate, make_request: MakeRequest
-) -> None:
+async def test_queued_attempt_can_be_refused(acquirer: Acquirer, gate: Gate, make_request: MakeRequest) -> None:
     """An attempt that still waits for a slot can be refused and is then not performed."""
     first = asyncio.create_task(acquirer.perform(make_request()))
     await gate.arrived.wait()

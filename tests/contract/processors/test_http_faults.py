@@ -65,9 +65,7 @@ async def stage(*scenes: Scene) -> AsyncIterator[tuple[str, list[bytes]]]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.add(asyncio.current_task())
         head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"
-        )
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:")
         bodies.append(await reader.readexactly(length))
         await left.pop(0)(reader, writer)
         writer.close()
@@ -112,9 +110,7 @@ async def test_passed_deadline_is_not_sent(make_request: MakeRequest) -> None:
 
 
 @pytest.mark.parametrize("scene", [hang_up, reset, break_off, reply(b"<html>", 500), reply(b"", 200)])
-async def test_broken_call_is_sent_again_under_the_same_attempt(
-    make_request: MakeRequest, scene: Scene
-) -> None:
+async def test_broken_call_is_sent_again_under_the_same_attempt(make_request: MakeRequest, scene: Scene) -> None:
     """A call that broke or was answered by nobody we know is repeated as it was, and the answer counts."""
     async with stage(scene, answer(Approved("auth_x"))) as (url, bodies):
         assert await perform(url, make_request()) == Approved("auth_x")
@@ -126,9 +122,7 @@ async def test_broken_call_is_sent_again_under_the_same_attempt(
     ("scene", "reason"),
     [(hang_up, "connection_lost"), (reset, "connection_lost"), (reply(b"<html>", 502), "http_502")],
 )
-async def test_call_that_keeps_breaking_is_unknown(
-    make_request: MakeRequest, scene: Scene, reason: str
-) -> None:
+async def test_call_that_keeps_breaking_is_unknown(make_request: MakeRequest, scene: Scene, reason: str) -> None:
     """After its last try a call that may have arrived is unknown."""
     async with stage(scene, scene, scene) as (url, bodies):
         assert await perform(url, make_request()) == Unknown(reason)

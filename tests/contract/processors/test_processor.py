@@ -72,9 +72,7 @@ async def test_good_cards_are_approved(processor: Processor, make_request: MakeR
         ("tok_expired_card", "expired_card"),
     ],
 )
-async def test_bad_cards_are_declined(
-    processor: Processor, make_request: MakeRequest, token: str, code: str
-) -> None:
+async def test_bad_cards_are_declined(processor: Processor, make_request: MakeRequest, token: str, code: str) -> None:
     """A card that the issuer turns down is declined with its code, for good."""
     request = make_request(token=token)
     outcome = await processor.perform(request, timeout_s=TIMEOUT_S)
@@ -83,9 +81,7 @@ async def test_bad_cards_are_declined(
     assert await processor.lookup(request, timeout_s=TIMEOUT_S) == outcome
 
 
-async def test_processor_error_does_nothing_each_time(
-    processor: Processor, make_request: MakeRequest
-) -> None:
+async def test_processor_error_does_nothing_each_time(processor: Processor, make_request: MakeRequest) -> None:
     """A processor error is safe to retry, fails each time, and leaves an attempt that can be refused."""
     request = make_request(token="tok_processor_error")
     for _ in range(3):

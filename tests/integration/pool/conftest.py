@@ -105,6 +105,13 @@ async def database(open_database: OpenDatabase) -> AsyncIterator[Database]:
         yield database
 
 
+async def until(connection: asyncpg.Connection, sql: str, *args: object) -> None:
+    """Ask the server until it says true; every answer is a round trip, so the loop does not spin."""
+    async with asyncio.timeout(5):
+        while not await connection.fetchval(sql, *args):
+            pass
+
+
 async def backends(connection: asyncpg.Connection, name: str) -> list[int]:
     """Return the server's processes whose application_name starts with ``name``."""
     rows = await connection.fetch(

@@ -66,9 +66,7 @@ class BooksMachine(RuleBasedStateMachine):
 
     @rule(target=references, amount=AMOUNTS_MINOR, currency=CURRENCIES, token=TOKENS, capture=st.booleans())
     def authorize(self, amount: int, currency: str, token: str, capture: bool) -> object:
-        request = ProcessorRequest(
-            self.next_id(), AttemptKind.AUTHORIZE, amount, currency, token, capture, None
-        )
+        request = ProcessorRequest(self.next_id(), AttemptKind.AUTHORIZE, amount, currency, token, capture, None)
         outcome = self.perform(request)
         if not isinstance(outcome, Approved):
             return multiple()

@@ -66,9 +66,7 @@ def test_a_second_launcher_is_refused_and_told_who_holds_it(data: DataDir) -> No
 
 def test_a_lock_goes_with_its_process(data: DataDir) -> None:
     """A launcher that was killed leaves a lock file that stops nobody, and no holder."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, data.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, data.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with holder:
         assert holder.stdout is not None
         holder.stdout.readline()

@@ -45,9 +45,7 @@ def rejected(code: str) -> Failed:
     return Failed(code, retryable=False)
 
 
-def test_authorization_opens_a_charge(
-    books: AcquirerBooks, shelf: MemoryShelf, make_request: MakeRequest
-) -> None:
+def test_authorization_opens_a_charge(books: AcquirerBooks, shelf: MemoryShelf, make_request: MakeRequest) -> None:
     """An approved authorization holds the amount open until it is captured or released."""
     reference = approve(books, make_request(amount_minor=700))
     charge = shelf.charge(reference)
@@ -90,18 +88,14 @@ def test_other_request_under_a_used_attempt(books: AcquirerBooks, make_request: 
     assert books.perform(make_request(attempt_id="att_a", amount_minor=1)) == MISMATCH
 
 
-def test_partial_capture_releases_the_rest(
-    books: AcquirerBooks, shelf: MemoryShelf, make_request: MakeRequest
-) -> None:
+def test_partial_capture_releases_the_rest(books: AcquirerBooks, shelf: MemoryShelf, make_request: MakeRequest) -> None:
     """What a capture does not take is released."""
     reference = approve(books, make_request(amount_minor=1_000))
     approve(books, make_request(AttemptKind.CAPTURE, amount_minor=400, reference=reference))
     assert shelf.charge(reference) == Charge(reference, "USD", 1_000, captured_minor=400, released_minor=600)
 
 
-def test_void_releases_everything(
-    books: AcquirerBooks, shelf: MemoryShelf, make_request: MakeRequest
-) -> None:
+def test_void_releases_everything(books: AcquirerBooks, shelf: MemoryShelf, make_request: MakeRequest) -> None:
     """A void releases the whole authorization, whatever amount it names."""
     reference = approve(books, make_request(amount_minor=1_000))
     void = make_request(AttemptKind.VOID, amount_minor=1, reference=reference)
@@ -184,9 +178,7 @@ def test_performed_attempt_cannot_be_refused(books: AcquirerBooks, make_request:
     assert books.refuse(request.attempt_id) == outcome
 
 
-def test_partial_books_accept_what_they_cannot_know(
-    partial_books: AcquirerBooks, make_request: MakeRequest
-) -> None:
+def test_partial_books_accept_what_they_cannot_know(partial_books: AcquirerBooks, make_request: MakeRequest) -> None:
     """Where other processes authorize too, an unknown reference is theirs and is accepted."""
     approve(partial_books, make_request(AttemptKind.CAPTURE, reference="auth_elsewhere"))
 
@@ -201,15 +193,11 @@ def test_partial_books_take_a_refund_as_proof_of_capture(
     assert partial_books.perform(too_much) == rejected("amount_exceeds_captured")
 
 
-def test_partial_books_enforce_what_they_know(
-    partial_books: AcquirerBooks, make_request: MakeRequest
-) -> None:
+def test_partial_books_enforce_what_they_know(partial_books: AcquirerBooks, make_request: MakeRequest) -> None:
     """A capture after a void of these books is rejected."""
     reference = approve(partial_books, make_request())
     approve(partial_books, make_request(AttemptKind.VOID, reference=reference))
-    assert partial_books.perform(make_request(AttemptKind.CAPTURE, reference=reference)) == rejected(
-        "already_voided"
-    )
+    assert partial_books.perform(make_request(AttemptKind.CAPTURE, reference=reference)) == rejected("already_voided")
 
 
 def test_references_hold_no_digits(make_request: MakeRequest) -> None:

@@ -14,9 +14,7 @@ from serve_app.processors.protocol import ProcessorRequest
 MakeRequest = Callable[..., ProcessorRequest]
 
 
-def itinerary(
-    *, latency_ms: float = 0, jitter_ms: float = 0, failure_rate: float = 0, seed: int = 7
-) -> Itinerary:
+def itinerary(*, latency_ms: float = 0, jitter_ms: float = 0, failure_rate: float = 0, seed: int = 7) -> Itinerary:
     return Itinerary(latency_ms=latency_ms, jitter_ms=jitter_ms, failure_rate=failure_rate, seed=seed)
 
 
@@ -28,9 +26,7 @@ def test_latency_is_split_around_the_charge(make_request: MakeRequest) -> None:
 def test_jitter_stays_within_its_bounds(make_request: MakeRequest) -> None:
     """The whole delay is the latency give or take the jitter, and never negative."""
     plan = itinerary(latency_ms=10, jitter_ms=30)
-    delays_s = [
-        journey.before_s + journey.after_s for journey in (plan.draw(make_request()) for _ in range(500))
-    ]
+    delays_s = [journey.before_s + journey.after_s for journey in (plan.draw(make_request()) for _ in range(500))]
     assert min(delays_s) == 0.0
     assert 0.02 < max(delays_s) <= 0.04
 
@@ -46,9 +42,7 @@ def test_jitter_stays_within_its_bounds(make_request: MakeRequest) -> None:
         ("tok_unheard_of", True, Ending.ANSWER),
     ],
 )
-def test_token_steers_its_authorization(
-    make_request: MakeRequest, token: str, performs: bool, ending: Ending
-) -> None:
+def test_token_steers_its_authorization(make_request: MakeRequest, token: str, performs: bool, ending: Ending) -> None:
     """A token decides whether its authorization is performed and what is heard of it."""
     journey = itinerary().draw(make_request(token=token))
     assert (journey.performs, journey.ending) == (performs, ending)
@@ -81,9 +75,7 @@ def test_same_seed_draws_the_same_journeys(make_request: MakeRequest) -> None:
 def test_failure_rate_is_met_with_every_fault(make_request: MakeRequest) -> None:
     """About the given share of operations goes wrong, in each of the six ways."""
     plan = itinerary(failure_rate=0.3)
-    faults = [
-        journey for journey in (plan.draw(make_request()) for _ in range(2_000)) if journey != Journey(0, 0)
-    ]
+    faults = [journey for journey in (plan.draw(make_request()) for _ in range(2_000)) if journey != Journey(0, 0)]
     assert 500 < len(faults) < 700
     assert len(set(faults)) == 6
 

@@ -1,0 +1,106 @@
+"""PostgreSQL restarts under load: 503 while it is away, recovery by itself, nothing acknowledged lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import uuid
+from collections import Counter
+from contextlib import suppress
+
+import aiohttp
+import asyncpg
+import psutil
+import pytest
+
+from cluster.data_dir import DataDir
+from tests.e2e.gateway import RunningGateway, running_gateway
+
+pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.slow]
+
+_CLIENTS = 20
+_BEFORE_S, _AWAY_S, _AFTER_S = 4.0, 3.0, 8.0
+_FINAL_WITHIN_S = 30.0
+
+
+def _postmaster(gateway: RunningGateway) -> psutil.Process:
+    """Return the server process of this gateway's data directory."""
+    pid = (DataDir(gateway.data_dir).postgres / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0]
+    return psutil.Process(int(pid))
+
+
+class _Client:
+    """Pays again and again, and notes every answer with the time it came."""
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+        self.answers: list[tuple[float, int, bool]] = []
+        self.paid: dict[str, int] = {}
+
+    async def pay(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        body = {"amount": 500, "currency": "USD", "payment_method": "tok_visa"}
+        while loop.time() < until:
+            headers = {"Idempotency-Key": uuid.uuid4().hex}
+            async with self._http.post("/v1/payments", json=body, headers=headers) as answer:
+                content = await answer.read()
+            self.answers.append((loop.time(), answer.status, "Retry-After" in answer.headers))
+            if answer.status == 201:
+                self.paid[json.loads(content)["id"]] = 500
+            elif answer.status == 503:
+                await asyncio.sleep(0.2)
+
+
+async def _stop_for_a_while(gateway: RunningGateway) -> None:
+    """Hold the server's main process back from being started again by stopping it with SIGQUIT, a crash, repeatedly."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _AWAY_S
+    while loop.time() < until:
+        # Between two of its lives there is no process, or no whole file.
+        with suppress(OSError, psutil.Error, IndexError, ValueError):
+            os.kill(_postmaster(gateway).pid, signal.SIGQUIT)
+        await asyncio.sleep(0.3)
+
+
+async def _run(gateway: RunningGateway) -> None:
+    headers = {"Authorization": f"Bearer {gateway.api_key}"}
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with aiohttp.ClientSession(gateway.url, headers=headers, timeout=aiohttp.ClientTimeout(total=35)) as http:
+        clients = [_Client(http) for _ in range(_CLIENTS)]
+        until = started + _BEFORE_S + _AWAY_S + _AFTER_S
+        paying = [asyncio.create_task(client.pay(until)) for client in clients]
+        await asyncio.sleep(_BEFORE_S)
+        await _stop_for_a_while(gateway)
+        back_at = loop.time()
+        await asyncio.gather(*paying)
+    answers = [answer for client in clients for answer in client.answers]
+    statuses = Counter(status for _, status, _ in answers)
+    late = Counter(status for at, status, _ in answers if at > back_at + 5)
+    print(f"answers {dict(statuses)}, five seconds after it was back {dict(late)}")
+    assert set(statuses) <= {201, 202, 503}
+    assert statuses[503] > 0
+    assert all(has_retry_after for _, status, has_retry_after in answers if status == 503)
+    assert set(late) == {201}
+    await _check(gateway, {payment: amount for client in clients for payment, amount in client.paid.items()})
+
+
+async def _check(gateway: RunningGateway, paid: dict[str, int]) -> None:
+    database = await asyncpg.connect(gateway.facts["database_url"])
+    rows = await database.fetch("SELECT id, amount_captured FROM payments")
+    stored = {f"pay_{row['id'].hex}": row["amount_captured"] for row in rows}
+    assert {payment: stored.get(payment) for payment in paid} == paid
+    async with asyncio.timeout(_FINAL_WITHIN_S):
+        query = "SELECT count(*) FROM attempts WHERE state IN ('started', 'unknown')"
+        while await database.fetchval(query):
+            await asyncio.sleep(0.2)
+    await database.close()
+
+
+@pytest.mark.timeout(240)
+def test_postgresql_restarts_under_load() -> None:
+    """The server crashes several times within three seconds and is started again by the launcher."""
+    with running_gateway("--replicas", "2", RATE_LIMIT_PER_MINUTE="0", PROCESSOR_TIMEOUT_S="2") as gateway:
+        asyncio.run(_run(gateway))
