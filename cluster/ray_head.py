@@ -149,7 +149,7 @@ class RayHead:
     def _environment(self) -> dict[str, str]:
         return {
             **_inherited(),
-            **environment(self._data.run / "ingress", self._ingress_ports, self._ingress_options()),
+            **environment(self._data.run / "ingress", self._ingress_ports, ingress_options(self._settings)),
             **_BEHAVIOUR,
             # A job's `python` is the first on this path.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -158,16 +158,6 @@ class RayHead:
             "AUTOSCALER_METRIC_PORT": str(self._ports.autoscaler_metrics),
             SETTINGS_FILE_VARIABLE: str(self._data.settings_file),
         }
-
-    def _ingress_options(self) -> IngressOptions:
-        settings = self._settings
-        certificate = settings.tls_certificate
-        return IngressOptions(
-            # Serve itself listens on loopback; only HAProxy's public side may be opened.
-            listen=settings.http_host if settings.http_host != HOST else None,
-            trusted_proxies=settings.trusted_proxies,
-            certificate=str(certificate.absolute()) if certificate else None,
-        )
 
     def _remove_old_sessions(self) -> None:
         sessions = sorted(path for path in self.folder.glob("session_*") if not path.is_symlink())
@@ -192,6 +182,17 @@ def _inherited() -> dict[str, str]:
     # Ray's variables of whoever called us may belong to another cluster.
     foreign = re.compile(r"RAY_|DASHBOARD_METRIC_PORT$|AUTOSCALER_METRIC_PORT$")
     return {name: value for name, value in os.environ.items() if not foreign.match(name)}
+
+
+def ingress_options(settings: Settings) -> IngressOptions:
+    """Return how the public side of the ingress differs from loopback."""
+    certificate = settings.tls_certificate
+    return IngressOptions(
+        # Serve itself listens on loopback; only HAProxy's public side may be opened.
+        listen=settings.http_host if settings.http_host != HOST else None,
+        trusted_proxies=settings.trusted_proxies,
+        certificate=str(certificate.absolute()) if certificate else None,
+    )
 
 
 def logical_cpus(cores: int) -> int:

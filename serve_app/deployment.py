@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from serve_app.app import GatewayApp
 from serve_app.config import GatewayConfig
+from serve_app.logs import configure_logging
 from serve_app.services import Services
 
 APPLICATION = "easypay"
@@ -34,6 +35,7 @@ class Gateway:
         return GatewayApp(self._open_services)
 
     async def _open_services(self) -> Services:
+        configure_logging()
         config = self._configure()
         return await Services.open(config, name="gateway", connections=config.connections_per_process)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -30,3 +31,13 @@ def _running() -> Iterator[TestPostgres]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where EASYPAY_TEST_REQUIRE_OPTIONAL is set, let a skipped test fail: there nothing it could need is missing."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("EASYPAY_TEST_REQUIRE_OPTIONAL"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where no test may be: {report.longrepr}"
+    return report

@@ -36,10 +36,9 @@ class PoolManagerActor(Supervised):
         code_version: str,
         database_url: Callable[[], str],
         budget: int,
-        *,
         name: str = "easypay",
-        min_per_holder: int = 1,
         ttl_s: float = LEASE_TTL_S,
+        min_per_holder: int = 1,
     ) -> None:
         super().__init__(code_version)
         self._clock = SystemClock()

@@ -197,6 +197,8 @@ class ConnectionBudget:
             return min(lease.size, max(self._min, self._fair_share(now)))
         if lease.want <= lease.size:
             return max(self._min, lease.want)
+        if self.recovering:
+            return lease.size  # What looks free may be held under a lease that has not renewed yet.
         # A lease that holds more than its size accounts for that much already.
         return lease.size + max(0, min(lease.want - lease.size, self.free + lease.counted - lease.size))
 

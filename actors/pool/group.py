@@ -149,7 +149,10 @@ class GroupCommitter(Generic[Row, Result]):
             try:
                 return await self._run(part.indices, rows, outcomes)
             except OutcomeUnknown as unknown:
-                part.unknown = failure = unknown
+                if self._statement.writes:
+                    part.unknown = failure = unknown
+                else:
+                    failure = Unavailable("database", unknown.reason, RETRY_AFTER_S)
             except Unavailable as unavailable:
                 failure = part.unknown or unavailable
             except Overloaded as overloaded:

@@ -18,10 +18,12 @@ class BatchStatement(Generic[Row, Result]):
     It returns at most one row for each that it was given, told apart by an integer column ``ordinal`` from 1
     (``unnest(...) WITH ORDINALITY``). It must be repeatable: after a lost connection the same rows run again. ``key``
     sorts the rows of a batch, so that two batches lock in one order, and keeps rows of one key apart: they run one
-    after the other, in the order in which they came.
+    after the other, in the order in which they came. One that only reads says so with ``writes=False``: where its
+    connection is lost nothing was done, and ``OutcomeUnknown`` is never raised for it.
     """
 
     name: str
     sql: str
     result: Callable[[Any], Result]
     key: Callable[[Row], Any] | None
+    writes: bool = True

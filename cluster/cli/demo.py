@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cluster.cli.client import Answer, request
-from cluster.cli.options import DataDirOption, data_dir, fail
+from cluster.cli.options import DataDirOption, data_dir, fail, results
 from cluster.state import StateFile
 
 _FINAL_S = 15.0
 _POLL_S = 0.25
+_ID_WIDTH = len("pay_") + 32
 
 # What a newcomer should have seen once: success, a decline, an outcome that is only known later.
 _PAYMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -37,7 +37,7 @@ def demo(directory: DataDirOption = None) -> None:
 
 
 def _take_payments(url: str, key: str) -> None:
-    table = Table("What", "Amount", "Status", "Payment", "Took", box=None, padding=(0, 2))
+    table = Table("What", "Amount", "Status", Column("Id", min_width=_ID_WIDTH), "Took", box=None, padding=(0, 2))
     captured = None
     for what, body in _PAYMENTS:
         begun = time.monotonic()
@@ -49,7 +49,7 @@ def _take_payments(url: str, key: str) -> None:
         begun = time.monotonic()
         answer = request(f"{url}/v1/payments/{captured['id']}/refunds", key=key, body={"amount": 500})
         _add(table, "a part refunded", _expect(answer, 201), begun)
-    Console(highlight=False).print(table)
+    results().print(table)
 
 
 def _follow(url: str, key: str, answer: Answer) -> dict[str, Any]:

@@ -12,14 +12,15 @@ from typing import Annotated, Any, TypeVar
 
 import asyncpg
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, settings_of
+from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, results, settings_of
 from serve_app.merchants.administration import IssuedKey, KeyDescription, create_key, list_keys, revoke_key
 from serve_app.merchants.secrets import MERCHANT_SCOPES
 
 Result = TypeVar("Result")
+
+_ID_WIDTH = len("key_") + 32
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
@@ -67,11 +68,14 @@ def list_all(as_json: JsonOption = False, directory: DataDirOption = None) -> No
     if as_json:
         print(_to_json([asdict(key) for key in keys]))
         return
-    table = Table("Id", "Merchant", "Mode", "Ends in", "Scopes", "State", box=None, padding=(0, 2))
+    # An id that is cut off cannot be revoked.
+    table = Table(Column("Id", min_width=_ID_WIDTH), box=None, padding=(0, 2))
+    for heading in ("Merchant", "Mode", "Ends in", "Scopes", "State"):
+        table.add_column(heading, overflow="fold")
     for key in keys:
         mode = "live" if key.livemode else "test"
         table.add_row(key.id, key.merchant, mode, key.last4, ", ".join(key.scopes), _state_of(key))
-    Console(highlight=False).print(table)
+    results().print(table)
 
 
 @app.command()
@@ -105,7 +109,7 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def _show_new(key: IssuedKey) -> None:
-    console = Console(highlight=False)
+    console = results()
     console.print(f"{key.id} for {key.merchant} ({key.merchant_id}), scopes {', '.join(key.scopes)}", markup=False)
     console.print(key.api_key, markup=False, soft_wrap=True)
     console.print("[dim]It cannot be shown again.[/]")

@@ -12,6 +12,8 @@ from rich.console import Console
 from cluster.data_dir import DataDir, default_data_dir
 from cluster.settings import Settings, SettingsError, read_environment, read_settings
 
+_FILE_WIDTH = 240
+
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
@@ -34,6 +36,12 @@ def settings_of(data: DataDir) -> Settings:
         return read_settings(data.settings_file) if data.settings_file.exists() else read_environment()
     except SettingsError as error:
         fail(str(error))
+
+
+def results() -> Console:
+    """Return the console for a command's result. Where that goes to a file or a program, lines are not folded."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_FILE_WIDTH)
 
 
 def messages() -> Console:

@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cluster.cli.client import is_ready
-from cluster.cli.options import DataDirOption, JsonOption, data_dir
+from cluster.cli.options import DataDirOption, JsonOption, data_dir, results
 from cluster.local_gateway import LABELS
 from cluster.state import StateFile
 
@@ -42,7 +41,7 @@ def _summarize(state: dict[str, Any] | None, pid: int | None) -> dict[str, Any]:
 
 
 def _print(summary: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = results()
     if not summary["running"]:
         console.print(f"No gateway runs on {summary['data_dir']}.")
         return

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cluster.bootstrapping import DEFAULT_COMMAND
-from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, messages
+from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, messages, results
 from cluster.cli.screen import ProgressScreen, show_ending
 from cluster.data_dir import DataDirError
 from cluster.launcher import LaunchOptions, launch
@@ -114,4 +113,4 @@ def _show(facts: dict[str, Any], *, as_json: bool, detached: bool) -> None:
     if as_json:
         print(json.dumps(facts), flush=True)
     else:
-        show_ending(Console(highlight=False), facts, detached=detached)
+        show_ending(results(), facts, detached=detached)

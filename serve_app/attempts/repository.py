@@ -92,12 +92,12 @@ class AttemptRepository:
         )
         self._find_claims = database.committer(
             BatchStatement[ClaimKey, StoredClaim](
-                name="find_claims", sql=sql["find_claims"], result=_stored_claim, key=None
+                name="find_claims", sql=sql["find_claims"], result=_stored_claim, key=None, writes=False
             )
         )
         self._find_attempts = database.committer(
             BatchStatement[AttemptKey, StoredAttempt](
-                name="find_attempts", sql=sql["find_attempts"], result=_stored_attempt, key=None
+                name="find_attempts", sql=sql["find_attempts"], result=_stored_attempt, key=None, writes=False
             )
         )
         self._mark_unknown = database.committer(

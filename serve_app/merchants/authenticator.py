@@ -52,6 +52,7 @@ class KeyAuthenticator:
                 sql=load_statements("serve_app.merchants")["find_keys"],
                 result=_stored_key,
                 key=None,
+                writes=False,
             )
         )
 

@@ -64,7 +64,7 @@ class PaymentRepository:
         self._database = database
         self._find = database.committer(
             BatchStatement[PaymentKey, Payment](
-                name="find_payments", sql=self._sql["find_payments"], result=_payment, key=None
+                name="find_payments", sql=self._sql["find_payments"], result=_payment, key=None, writes=False
             )
         )
         self._update = database.committer(

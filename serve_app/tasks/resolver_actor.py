@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from actors.runtime.errors import ActorError
 from actors.runtime.supervised import Supervised
 from serve_app.config import GatewayConfig
+from serve_app.logs import configure_logging
 from serve_app.services import Services
 from serve_app.tasks.resolver import SWEEP_MAX, Resolver
 
@@ -50,6 +51,7 @@ class ResolverActor(Supervised):
         return ResolverStatus(os.getpid(), self._sweeps, self._found, self._concluded, self._last_error)
 
     async def _run(self) -> None:
+        configure_logging()
         services = await Services.open(self._configure(), name="resolver", connections=2)
         try:
             await self._sweep_for_ever(services.resolver)

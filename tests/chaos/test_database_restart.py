@@ -9,6 +9,7 @@ import signal
 import uuid
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import asyncpg
@@ -16,7 +17,9 @@ import psutil
 import pytest
 
 from cluster.data_dir import DataDir
-from tests.e2e.gateway import RunningGateway, running_gateway
+from tests.e2e.gateway import RunningGateway, logged_incidents, running_gateway
+from tests.support.acquirer import AcquirerProcess
+from tests.support.books import compare
 
 pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.slow]
 
@@ -80,7 +83,7 @@ async def _run(gateway: RunningGateway) -> None:
     statuses = Counter(status for _, status, _ in answers)
     late = Counter(status for at, status, _ in answers if at > back_at + 5)
     print(f"answers {dict(statuses)}, five seconds after it was back {dict(late)}")
-    assert set(statuses) <= {201, 202, 503}
+    assert set(statuses) <= {201, 202, 503}, logged_incidents(gateway.data_dir)
     assert statuses[503] > 0
     assert all(has_retry_after for _, status, has_retry_after in answers if status == 503)
     assert set(late) == {201}
@@ -100,7 +103,13 @@ async def _check(gateway: RunningGateway, paid: dict[str, int]) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_postgresql_restarts_under_load() -> None:
+def test_postgresql_restarts_under_load(tmp_path: Path) -> None:
     """The server crashes several times within three seconds and is started again by the launcher."""
-    with running_gateway("--replicas", "2", RATE_LIMIT_PER_MINUTE="0", PROCESSOR_TIMEOUT_S="2") as gateway:
-        asyncio.run(_run(gateway))
+    acquirer = AcquirerProcess(tmp_path / "ledger.db")
+    try:
+        environment = {"PROCESSOR_URL": acquirer.url, "RATE_LIMIT_PER_MINUTE": "0"}
+        with running_gateway("--replicas", "2", **environment) as gateway:
+            asyncio.run(_run(gateway))
+            print(asyncio.run(compare(gateway.facts["database_url"], acquirer)))
+    finally:
+        acquirer.kill()

@@ -80,3 +80,14 @@ def running_gateway(*arguments: str, **environment: str) -> Iterator[RunningGate
             yield up(data_dir, "--port", str(free_port()), *arguments, **environment)
         finally:
             down(data_dir)
+
+
+def logged_incidents(data_dir: Path) -> str:
+    """Return the errors that the gateway's processes logged as unforeseen: what to read when a test saw a 500."""
+    lines = [
+        line
+        for log in data_dir.rglob("worker-*.[oe]*")
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+        if "unforeseen" in line or "did not start" in line
+    ]
+    return "\n".join(lines[:20])

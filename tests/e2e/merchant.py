@@ -28,6 +28,12 @@ class Merchant:
             limits=httpx.Limits(max_connections=200, max_keepalive_connections=200),
         )
 
+    def __enter__(self) -> Merchant:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
     def pay(self, key: str | None = None, **members: Any) -> httpx.Response:
         """Create a payment of 19.99 USD with tok_visa, changed as asked; `key` is the Idempotency-Key."""
         body = {"amount": 1999, "currency": "USD", "payment_method": "tok_visa", **members}
@@ -62,8 +68,5 @@ def new_merchant(gateway: RunningGateway, *options: str, scopes: tuple[str, ...]
     )
     assert made.returncode == 0, made.stderr
     key = json.loads(made.stdout)
-    merchant = Merchant(gateway.url, key["api_key"], key["id"])
-    try:
+    with Merchant(gateway.url, key["api_key"], key["id"]) as merchant:
         yield merchant
-    finally:
-        merchant.http.close()

@@ -119,7 +119,8 @@ def test_an_expired_key_does_not_work(gateway: RunningGateway) -> None:
             expires_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
     )
-    assert Merchant(gateway.url, issued.api_key).get("/v1/payments").status_code == 401
+    with Merchant(gateway.url, issued.api_key) as late:
+        assert late.get("/v1/payments").status_code == 401
 
 
 def test_keys_are_listed_without_themselves(gateway: RunningGateway, merchant: Merchant) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway import down, easypay, up
+from cluster.data_dir import DataDir
+from cluster.instance import marked_processes
+from tests.e2e.gateway import down, up
 from tests.e2e.merchant import Merchant
 from tests.support.ports import free_port
 
@@ -21,15 +23,16 @@ def test_a_key_replays_after_a_restart() -> None:
     with tempfile.TemporaryDirectory(prefix="easypay-test-") as folder:
         data_dir, port, key = Path(folder) / "data", str(free_port()), uuid.uuid4().hex
         first_run = up(data_dir, "--port", port, "--replicas", "1")
-        first = Merchant(first_run.url, first_run.api_key).pay(key)
+        with Merchant(first_run.url, first_run.api_key) as merchant:
+            first = merchant.pay(key)
         assert first.status_code == 201
         down(data_dir)
-        stopped = easypay("status", "--json", "--data-dir", str(data_dir))
-        assert stopped.returncode != 0
+        assert marked_processes(DataDir(data_dir).instance) == []
         second_run = up(data_dir, "--port", port, "--replicas", "1")
         try:
             assert second_run.api_key == first_run.api_key
-            again = Merchant(second_run.url, second_run.api_key).pay(key)
+            with Merchant(second_run.url, second_run.api_key) as merchant:
+                again = merchant.pay(key)
             assert (again.status_code, again.content) == (201, first.content)
             assert again.headers["idempotent-replayed"] == "true"
         finally:

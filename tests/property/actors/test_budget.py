@@ -1,6 +1,6 @@
 """Any sequence of requests, renewals, deaths and restarts keeps the connections at the server within the budget.
 
-The model is the world: holders that really open what they believe they may, a server that counts, managers that restart.
+The model is the world: holders that open what they believe they may, a server that counts, managers that restart.
 """
 
 from __future__ import annotations
@@ -15,25 +15,29 @@ from actors.pool.budget import ConnectionBudget, Enforcement, Grant
 
 TOTAL = 12
 TTL_S = 5.0
-HOLDERS = [f"h{number}" for number in range(5)]
+HOLDERS_MAX = 4
+PICKS = st.integers(0, HOLDERS_MAX - 1)
+WANTS = st.sampled_from([1, 3, 8, 20])
 
 
 @dataclass
 class Holder:
     """A process with a lease: what it may open by its own knowledge, and what it has open."""
 
+    name: str
     lease_id: str
     limit: int
     open: int = 0
 
 
 class BudgetMachine(RuleBasedStateMachine):
-    """Holders believe what they were told last; answers may be lost."""
+    """The worst of worlds: everybody opens at once what it may and closes late or never, and answers are lost."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self.incarnation = 0
+        self.lives = 0
         self.holders: dict[str, Holder] = {}
         self.left_open: dict[str, int] = {}
         self.restart()
@@ -48,57 +52,48 @@ class BudgetMachine(RuleBasedStateMachine):
     def server_count(self) -> int:
         return sum(holder.open for holder in self.holders.values()) + sum(self.left_open.values())
 
-    @rule(name=st.sampled_from(HOLDERS), want=st.integers(1, 20))
-    def request(self, name: str, want: int) -> None:
-        if name in self.holders:
-            return
+    def some_holder(self, pick: int) -> Holder:
+        return sorted(self.holders.values(), key=lambda holder: holder.name)[pick % len(self.holders)]
+
+    @precondition(lambda self: len(self.holders) < HOLDERS_MAX)
+    @rule(want=WANTS)
+    def request(self, want: int) -> None:
+        """A process starts; one that waits asks again under the same name."""
+        name = f"h{self.lives}"
         answer = self.budget.request(name, want, self.now)
         if isinstance(answer, Grant):
             assert 1 <= answer.size <= want
-            self.holders[name] = Holder(answer.lease_id, answer.size)
+            self.holders[name] = Holder(name, answer.lease_id, answer.size, open=answer.size)
+            self.lives += 1
 
-    @rule(name=st.sampled_from(HOLDERS), count=st.integers(0, 20))
-    def use(self, name: str, count: int) -> None:
-        """Open or close connections, up to the limit that the holder knows."""
-        holder = self.holders.get(name)
-        if holder is not None:
-            holder.open = min(count, holder.limit)
-
-    @rule(name=st.sampled_from(HOLDERS), want=st.integers(1, 20), answer_lost=st.booleans(), closes=st.booleans())
-    def renew(self, name: str, want: int, answer_lost: bool, closes: bool) -> None:
-        holder = self.holders.get(name)
-        if holder is None:
-            return
-        size = self.budget.renew(holder.lease_id, name, max(holder.limit, holder.open), want, self.now)
+    @precondition(lambda self: self.holders)
+    @rule(pick=PICKS, want=WANTS, answer_lost=st.booleans(), closes=st.booleans())
+    def renew(self, pick: int, want: int, answer_lost: bool, closes: bool) -> None:
+        holder = self.some_holder(pick)
+        may_hold = max(holder.limit, holder.open)
+        size = self.budget.renew(holder.lease_id, holder.name, may_hold, want, self.now)
         if answer_lost:
             return
         if size == 0:
-            del self.holders[name]
+            del self.holders[holder.name]
             return
         holder.limit = size
-        if closes:
-            holder.open = min(holder.open, size)
+        holder.open = size if closes else max(holder.open, size)
 
-    @rule(name=st.sampled_from(HOLDERS))
-    def release(self, name: str) -> None:
-        holder = self.holders.pop(name, None)
-        if holder is not None:
+    @precondition(lambda self: self.holders)
+    @rule(pick=PICKS, hangs=st.booleans())
+    def end(self, pick: int, hangs: bool) -> None:
+        """A process closes all and goes, or stops for ever with its connections open."""
+        holder = self.holders.pop(self.some_holder(pick).name)
+        if hangs:
+            self.left_open[holder.lease_id] = holder.open
+        else:
             self.budget.release(holder.lease_id)
 
-    @rule(name=st.sampled_from(HOLDERS))
-    def hang(self, name: str) -> None:
-        """A process stops for ever with its connections open."""
-        holder = self.holders.pop(name, None)
-        if holder is not None:
-            self.left_open[holder.lease_id] = holder.open
-
-    @rule(seconds=st.floats(0.1, 3.0))
-    def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-
-    @rule(reachable=st.booleans())
-    def enforce(self, reachable: bool) -> None:
+    @rule(seconds=st.sampled_from([0.5, 2.0, TTL_S]), reachable=st.booleans())
+    def pass_time(self, seconds: float, reachable: bool) -> None:
         """The manager ends what ran out, if it reaches the server."""
+        self.now += seconds
         for due in self.budget.expire(self.now):
             if reachable:
                 self._end(due)
@@ -136,4 +131,4 @@ class BudgetMachine(RuleBasedStateMachine):
 
 
 TestBudget = BudgetMachine.TestCase
-TestBudget.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestBudget.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)

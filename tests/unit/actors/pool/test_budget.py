@@ -127,6 +127,16 @@ def test_what_ran_out_counts_until_it_was_enforced() -> None:
     assert budget.expire(TTL_S + 2) == []
 
 
+def test_what_ran_out_while_it_shrank_counts_whole() -> None:
+    """Its holder had not reported that it came down."""
+    budget = make()
+    lease = grant(budget, "a", 10)
+    budget.request("b", 10, 0.0)
+    assert budget.renew(lease.lease_id, "a", 10, 10, 1.0) == 5
+    budget.expire(1.0 + TTL_S)
+    assert (budget.free, budget.snapshot(1.0 + TTL_S).enforcing) == (0, 10)
+
+
 def test_a_renewal_keeps_a_lease() -> None:
     """Each one is good for a term."""
     budget = make()
@@ -167,6 +177,21 @@ def test_a_manager_that_restarted_adopts_what_renews() -> None:
     assert budget.renew("gate/old/1/a", "a", 4, 4, 1.0) == 4
     assert budget.renew("gate/old/2/b", "b", 6, 6, 1.0) == 6
     assert (budget.free, sizes(budget)) == (0, {"a": 4, "b": 6})
+
+
+def test_nobody_grows_during_the_recovery() -> None:
+    """What looks free may be held by somebody who has not renewed yet."""
+    budget = make(recovered=False)
+    assert budget.renew("gate/old/1/a", "a", 4, 10, 1.0) == 4
+    assert budget.renew("gate/old/2/b", "b", 6, 6, 1.0) == 6
+
+
+def test_a_lease_that_is_being_ended_is_not_adopted() -> None:
+    """A holder that renews after its term, in the recovery too, has lost it."""
+    budget = make(recovered=False)
+    budget.renew("gate/old/1/a", "a", 4, 4, 0.0)
+    budget.expire(TTL_S)
+    assert budget.renew("gate/old/1/a", "a", 4, 4, TTL_S) == 0
 
 
 def test_adoption_stops_at_the_budget() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -190,6 +191,12 @@ async def test_what_was_perhaps_sent_ends_unknown(make: Make) -> None:
     outcomes = await submit(make(Script(lost()), retry_s=0.01), *rows(1, 2))
     assert kinds(outcomes) == [OutcomeUnknown, OutcomeUnknown]
     assert "ConnectionDoesNotExistError" in str(outcomes[0])
+
+
+async def test_a_read_that_was_perhaps_sent_did_nothing(make: Make) -> None:
+    """A statement that does not write ends unavailable: the caller may simply repeat it."""
+    outcomes = await submit(make(Script(lost()), replace(STATEMENT, writes=False), retry_s=0.01), *rows(1))
+    assert kinds(outcomes) == [Unavailable]
 
 
 async def test_what_could_never_be_sent_ends_unavailable(make: Make) -> None:
