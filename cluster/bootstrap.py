@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
+from cluster.cli.client import is_ready
 from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config
 from cluster.private_file import write_private
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings
@@ -48,7 +48,7 @@ def main() -> None:
         keys = asyncio.run(_keys(settings))
     with _step("joined Ray"):
         ray.init(
-            address=os.environ["RAY_ADDRESS"],
+            address=os.environ.get("RAY_ADDRESS", "auto"),
             namespace=ACTOR_NAMESPACE,
             log_to_driver=False,
             logging_level=logging.WARNING,
@@ -82,7 +82,12 @@ async def _migrate(settings: Settings) -> None:
 
 
 async def _keys(settings: Settings) -> dict[str, str]:
-    """Return the example merchant's and the operator's keys, made at the first start and kept beside the data."""
+    """Return the example merchant's and the operator's keys, made at the first start and kept beside the data.
+
+    On a cluster, which has no data directory, none are made: `easypay keys create` makes them.
+    """
+    if SETTINGS_FILE_VARIABLE not in os.environ:
+        return {}
     file = Path(os.environ[SETTINGS_FILE_VARIABLE]).parent.parent / _KEYS_FILE
     if file.exists():
         kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
@@ -119,15 +124,10 @@ def _wait_until_ready(url: str) -> None:
         TimeoutError: not within a minute.
     """
     give_up = time.monotonic() + _READY_WITHIN_S
-    last = "no answer"
-    while time.monotonic() < give_up:
-        try:
-            with urlopen(f"{url}/health/ready", timeout=2):
-                return
-        except OSError as error:  # An HTTP error is one, too.
-            last = str(error)
+    while not is_ready(url):
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"{url} does not serve after {_READY_WITHIN_S:g} s")
         time.sleep(_POLL_S)
-    raise TimeoutError(f"{url} does not serve: {last}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from cluster.settings import Settings, load_settings
 from serve_app.config import GatewayConfig
 
@@ -16,6 +18,13 @@ def gateway_config() -> GatewayConfig:
 def database_url() -> str:
     """Return the URL of the gateway's role, which may end its own connections when a lease ran out."""
     return gateway_config().database_url
+
+
+def gateway_name(settings: Settings) -> str:
+    """Return a name that this gateway's processes share and no other gateway has: connections are told apart by it."""
+    assert settings.api_key_pepper is not None, "API_KEY_PEPPER is set"
+    pepper = settings.api_key_pepper.get_secret_value().encode()
+    return f"easypay-{blake2b(pepper, digest_size=4, person=b'gateway').hexdigest()}"
 
 
 def compose(settings: Settings) -> GatewayConfig:
@@ -35,4 +44,5 @@ def compose(settings: Settings) -> GatewayConfig:
         live_processor_url=settings.live_processor_url.get_secret_value() if settings.live_processor_url else None,
         processor_timeout_s=settings.processor_timeout_s,
         payments_in_flight_max=settings.max_queue_size,
+        takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
     )

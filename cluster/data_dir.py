@@ -58,6 +58,8 @@ class DataDir:
         self.ports_file = self.path / "ports.json"
         self.instance_file = self.path / "instance"
         self.ray_token_file = self.path / "ray_token"
+        # Folders of sockets that had to lie elsewhere, for their paths would be too long here.
+        self.elsewhere: set[Path] = set()
         self.secrets = SecretsFile(self.path / "secrets.json")
 
     def create(self) -> None:
@@ -120,6 +122,7 @@ class DataDir:
             parents = (Path(tempfile.gettempdir()), Path("/tmp"))
             candidates = (parent / f"easypay-{digest}-{name}" for parent in parents)
             folder = min(candidates, key=lambda path: len(os.fsencode(path)))
+            self.elsewhere.add(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if account is not None and folder.lstat().st_uid == os.getuid():
             os.chown(folder, account.uid, account.gid, follow_symlinks=False)

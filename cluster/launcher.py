@@ -90,6 +90,7 @@ async def _run(data: DataDir, settings: Settings, options: LaunchOptions, report
     finally:
         # What a child started and forgot, and what was cut off by the second Ctrl-C.
         end_marked(data.instance)
+        gateway.remove_sockets()
         state.remove()
 
 
@@ -122,11 +123,9 @@ def _user_of(port: int) -> str:
 
 def _stop_on_signals(processes: Processes, report: Reporter) -> None:
     def stop() -> None:
-        if processes.stop_asked:
-            report(Notice("stopping at once"))
-        else:
-            report(Notice("stopping (again to stop at once)"))
+        again = processes.stop_asked
         processes.stop()
+        report(Notice("stopping at once" if again else "stopping (again to stop at once)"))
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,13 @@ class LocalGateway:
     bootstrap: Bootstrap
     ray: RayHead
     data: DataDir
+
+    def remove_sockets(self) -> None:
+        """Remove the folders of sockets that lie outside the data directory, once everything is down."""
+        for folder in {*self.data.elsewhere, self.ray.ingress_sockets}:
+            # Ray's folder holds its logs too, and those are worth most after a start that failed.
+            if folder != self.ray.folder.parent:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def facts(self, pid: int) -> dict[str, Any]:
         """Return what `easypay up --json` prints; the keys are in it once the bootstrap has run."""

@@ -93,6 +93,11 @@ class RayHead:
         """Where the dashboard answers, to whoever has the token."""
         return f"http://{HOST}:{self._ports.dashboard}"
 
+    @property
+    def ingress_sockets(self) -> Path:
+        """The folder of HAProxy's sockets."""
+        return Path(self._environment()["RAY_SERVE_HAPROXY_SOCKET_PATH"]).parent
+
     def driver_environment(self) -> dict[str, str]:
         """Return the whole environment of a program that joins this Ray as a driver."""
         return {**self._environment(), "RAY_ADDRESS": self.address}

@@ -30,7 +30,7 @@ from cluster.private_file import write_private
 
 SETTINGS_FILE_VARIABLE = "EASYPAY_SETTINGS_FILE"
 
-_LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class SettingsError(Exception):
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     @property
     def listens_publicly(self) -> bool:
         """Whether the HTTP port can be reached from other machines."""
-        return self.http_host not in _LOOPBACK_HOSTS
+        return self.http_host not in LOOPBACK_HOSTS
 
     def require(self, *names: str) -> Self:
         """Return self; raise SettingsError that names those of the settings that have no value."""

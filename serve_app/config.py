@@ -11,7 +11,8 @@ class GatewayConfig:
 
     `processor_url` is the processor of test payments: without one, the simulator in this process.
     `live_processor_url` is the processor of live payments: without one, live payments are refused.
-    `processor_timeout_s` is how long a processor may take over one attempt.
+    `processor_timeout_s` is how long a processor may take over one attempt. `takes_live_keys` is false where keys could
+    be read on the wire: on a public address without TLS.
     """
 
     database_url: str = field(repr=False)
@@ -22,3 +23,4 @@ class GatewayConfig:
     processor_timeout_s: float = 5.0
     connections_per_process: int = 8
     payments_in_flight_max: int = 1000
+    takes_live_keys: bool = True

@@ -19,6 +19,7 @@ from serve_app.domain.errors import (
     IdempotencyInProgress,
     IdempotencyMismatch,
     InvalidAmount,
+    LiveKeyRefused,
     NotFound,
     ProcessorUnavailable,
     TransitionForbidden,
@@ -180,6 +181,7 @@ def _message_of(details: ErrorDetails) -> str:
 
 
 _MAPPING: Mapping[type[BaseException], Callable[[Any], Problem]] = {
+    LiveKeyRefused: lambda error: Problem(Code.PERMISSION_DENIED, f"{error}."),
     InvalidAmount: lambda error: invalid([(error.field, error.reason)]),
     TransitionForbidden: lambda error: Problem(Code.CONFLICT, f"{error}."),
     ConcurrentChange: lambda error: Problem(Code.CONFLICT, f"{error}; repeat the request.", retry_after_s=1),

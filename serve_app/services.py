@@ -77,7 +77,7 @@ def wire(
         database=database,
         processors=processors,
         owned=owned,
-        authenticator=KeyAuthenticator(database, config.api_key_pepper, clock),
+        authenticator=KeyAuthenticator(database, config.api_key_pepper, clock, takes_live_keys=config.takes_live_keys),
         payments=PaymentService(payments, engine, requests, operations, processors, clock, timeout_s),
         refunds=RefundService(refunds, payments, operations),
         audit=AuditRepository(database),

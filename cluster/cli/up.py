@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,9 +59,11 @@ def up(
 def _run_attached(options: LaunchOptions, screen: ProgressScreen, *, as_json: bool) -> int:
     def report(what: Report) -> None:
         first = screen.facts is None
-        screen(what)
-        if isinstance(what, Ready) and first:
-            _show(what.facts, as_json=as_json, detached=False)
+        # A terminal that was closed is no reason to leave the gateway without its launcher in the middle of a stop.
+        with suppress(OSError):
+            screen(what)
+            if isinstance(what, Ready) and first:
+                _show(what.facts, as_json=as_json, detached=False)
 
     return asyncio.run(launch(options, report))
 

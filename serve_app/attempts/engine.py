@@ -27,6 +27,7 @@ from serve_app.domain.errors import ConcurrentChange
 from serve_app.domain.idempotency import Claim
 from serve_app.domain.ids import Prefix, public_id
 from serve_app.domain.payment import Payment
+from serve_app.processors.protocol import Processor
 
 _TRIES_MAX = 20
 """How often a decision is made again for a payment that changed meanwhile; each try lost is another's success."""
@@ -86,12 +87,14 @@ class AttemptEngine:
 
         Raises:
             KeyTaken: another attempt has the key; nothing was stored.
+            ProcessorUnavailable: it is not configured; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
+        processor = self._processors.named(intent.attempt.processor)
         deadline = self._clock.monotonic() + intent.attempt.timeout_s
         if not await self._begun(intent, self._attempts.begin_payment) and not await self._is_own(intent):
             raise KeyTaken
-        return await self._carry_out(intent, deadline)
+        return await self._carry_out(intent, processor, deadline)
 
     async def run_operation(self, decide: Callable[[], Awaitable[Intent]]) -> Answer:
         """Begin a capture, void or refund and carry it out.
@@ -101,13 +104,15 @@ class AttemptEngine:
         Raises:
             KeyTaken: another attempt has the key; nothing was stored.
             ConcurrentChange: the payment kept changing; nothing was stored.
+            ProcessorUnavailable: the payment's processor is not configured any more; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
         intent = await decide()
         for _ in range(_TRIES_MAX):
+            processor = self._processors.named(intent.attempt.processor)
             deadline = self._clock.monotonic() + intent.attempt.timeout_s
             if await self._begun(intent, self._attempts.begin_operation) or await self._is_own(intent):
-                return await self._carry_out(intent, deadline)
+                return await self._carry_out(intent, processor, deadline)
             if await self._key_is_taken(intent):
                 raise KeyTaken
             intent = await decide()
@@ -132,8 +137,7 @@ class AttemptEngine:
             intent = await self._refreshed(intent)
         raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
 
-    async def _carry_out(self, intent: Intent, deadline: float) -> Answer:
-        processor = self._processors.named(intent.attempt.processor)
+    async def _carry_out(self, intent: Intent, processor: Processor, deadline: float) -> Answer:
         self._passing(Step.BEGUN)
         outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)
         self._passing(Step.PROCESSOR_ANSWERED)

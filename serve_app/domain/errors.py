@@ -79,6 +79,16 @@ class ProcessorUnavailable(DomainError):
         return f"the processor {self.processor} is unavailable"
 
 
+class LiveKeyRefused(DomainError):
+    """Live keys are not taken where they could be read on the wire: serve over TLS, or on loopback behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "live keys are not taken on a public address without TLS"
+
+
 class ConcurrentChange(DomainError):
     """The object kept changing under the request: repeat it."""
 

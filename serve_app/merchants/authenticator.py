@@ -11,7 +11,8 @@ from uuid import UUID
 from actors.pool.database import Database
 from actors.pool.statement import BatchStatement
 from actors.runtime.clock import Clock
-from serve_app.merchants.secrets import digest, is_well_formed
+from serve_app.domain.errors import LiveKeyRefused
+from serve_app.merchants.secrets import digest, is_live, is_well_formed
 from serve_app.middleware.authentication import Caller
 from serve_app.storage.statements import load_statements
 
@@ -42,7 +43,8 @@ class _Known:
 class KeyAuthenticator:
     """Authenticates API keys. Unknown, revoked and expired keys all look the same to the caller."""
 
-    def __init__(self, database: Database, pepper: bytes, clock: Clock) -> None:
+    def __init__(self, database: Database, pepper: bytes, clock: Clock, *, takes_live_keys: bool) -> None:
+        self._takes_live_keys = takes_live_keys
         self._pepper = pepper
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
@@ -66,12 +68,15 @@ class KeyAuthenticator:
 
         Raises:
             Unavailable: the database is away and the key is not known.
+            LiveKeyRefused: it is a live key, and this gateway takes none.
         """
         known = self._known.get(secret)
         if known is not None and known.until > self._clock.monotonic():
             return known.caller
         if not is_well_formed(secret):
             return None
+        if not self._takes_live_keys and is_live(secret):
+            raise LiveKeyRefused
         asked_at = self._clock.monotonic()
         stored = await self._find.submit((digest(secret, self._pepper),))
         caller = self._caller(stored)

@@ -41,6 +41,11 @@ def is_well_formed(secret: str) -> bool:
     return _FORM.match(secret) is not None
 
 
+def is_live(secret: str) -> bool:
+    """Say whether the key is for live payments."""
+    return secret.startswith("sk_live_")
+
+
 def digest(secret: str, pepper: bytes) -> bytes:
     """Return what is stored of a key: HMAC-SHA-256, 32 bytes."""
     return hmac.digest(pepper, secret.encode(), hashlib.sha256)
