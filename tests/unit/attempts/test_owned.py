@@ -41,7 +41,7 @@ async def test_beyond_the_bound_nothing_starts() -> None:
     continuing = owned.go_on(_wait(event))
     event.set()
     assert [await running, await continuing] == ["done", "done"]
-    assert len(owned) == 0
+    assert await owned.drain(1.0) == 0
 
 
 async def test_draining_tells_what_is_left() -> None:
