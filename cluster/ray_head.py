@@ -85,8 +85,12 @@ class RayHead:
 
     @property
     def address(self) -> str:
-        """Where a driver joins."""
-        return f"{HOST}:{self._ports.control_store}"
+        """Where a driver joins.
+
+        The head listens on loopback alone, and `ray.init` replaces 127.0.0.1 and localhost by the machine's other address.
+        The same address in its IPv6 form it leaves as it is.
+        """
+        return f"[::ffff:{HOST}]:{self._ports.control_store}"
 
     @property
     def dashboard_url(self) -> str:
@@ -173,11 +177,9 @@ class RayHead:
 _BEHAVIOUR = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray's 15 protects its own processes from greedy tasks. Here workers are the gateway: at 15 they get a thirtieth of
-    # the share of anything else on the machine, PostgreSQL and HAProxy included.
+    # Ray's 15 protects its own processes from greedy tasks. Here workers are the gateway, and beside anything else
+    # that is busy they would get a thirtieth of its share. Alone on the machine no difference could be measured.
     "RAY_worker_niceness": "0",
-    # Otherwise the first driver starts an idle Python for each logical processor: 3 s of both cores.
-    "RAY_prestart_worker_first_driver": "0",
     # Waits for the node to be drained, which a head never is. Payments in flight are concluded by the resolver.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
 }

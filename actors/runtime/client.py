@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import ray
-from ray.exceptions import PendingCallsLimitExceeded, RayActorError, RayError, RayTaskError
+from ray.exceptions import PendingCallsLimitExceeded, RayActorError, RayError, RayTaskError, UnserializableException
 
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable
 
@@ -67,8 +67,10 @@ class ActorClient:
             return await getattr(handle, method).remote(*args)
         except RayTaskError as failed:
             cause = failed.cause
-            # A cause that cannot be pickled arrives as text alone.
             raise (cause if isinstance(cause, Exception) else RuntimeError(str(failed))) from None
+        except UnserializableException as failed:
+            # The actor's error cannot be unpickled and arrives as text: a defect, and no sign that the actor is lost.
+            raise RuntimeError(str(failed)) from None
         except PendingCallsLimitExceeded:
             raise Overloaded(self._name, RETRY_AFTER_S) from None
 

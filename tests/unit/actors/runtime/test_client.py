@@ -7,7 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError, ActorUnavailableError, PendingCallsLimitExceeded, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    PendingCallsLimitExceeded,
+    RayTaskError,
+    UnserializableException,
+)
 
 from actors.runtime import client as module
 from actors.runtime.client import ActorClient
@@ -97,6 +103,14 @@ async def test_a_cause_that_could_not_be_pickled_is_still_an_error() -> None:
     failure.cause = None
     with pytest.raises(RuntimeError, match="traceback"):
         await Client(Handle(failure)).work()
+
+
+async def test_an_error_that_cannot_be_unpickled_is_not_a_loss() -> None:
+    """The actor lives and answered; asking again would end the same."""
+    client = Client(Handle(UnserializableException("the original's text")))
+    with pytest.raises(RuntimeError, match="the original's text"):
+        await client.work()
+    assert client.resolved == 1
 
 
 async def test_a_full_mailbox_is_overload() -> None:
