@@ -22,8 +22,9 @@ install: $(STAMP) ## Create the virtual environment and install into it.
 test: $(STAMP) ## Run the tests. PYTEST_ARGS="tests/unit -x"
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(STAMP) ## Lint and types.
+check: $(STAMP) ## Lint, formatting and types.
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: $(STAMP) ## Compare with a raw echo and a hand-written peer. BENCH_ARGS="--json"

@@ -87,8 +87,8 @@ class RayHead:
     def address(self) -> str:
         """Where a driver joins.
 
-        The head listens on loopback alone, and `ray.init` replaces 127.0.0.1 and localhost by the machine's other address.
-        The same address in its IPv6 form it leaves as it is.
+        The head listens on loopback alone, and `ray.init` replaces 127.0.0.1 and localhost by the machine's other
+        address. The same address in its IPv6 form it leaves as it is.
         """
         return f"[::ffff:{HOST}]:{self._ports.control_store}"
 
