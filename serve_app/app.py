@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.audit.endpoints import AuditEndpoints
 from serve_app.http.docs import Documentation
-from serve_app.http.incident import describe
 from serve_app.http.operation import Operation
 from serve_app.http.router import Router
+from serve_app.incident import describe
 from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.request_id import RequestId

@@ -24,8 +24,8 @@ from serve_app.domain.errors import (
     ProcessorUnavailable,
     TransitionForbidden,
 )
-from serve_app.http.incident import describe
 from serve_app.http.response import Response
+from serve_app.incident import describe
 
 _logger = structlog.get_logger(__name__)
 PROBLEM_JSON = "application/problem+json"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from actors.pool.connections import ConnectionPool
-from actors.pool.faults import RETRY_AFTER_S
+from actors.pool.faults import RESOURCE, RETRY_AFTER_S
 from actors.pool.statement import BatchStatement
 from actors.runtime.coalescer import Coalescer
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, RowRejected, Unavailable
@@ -78,6 +78,7 @@ class GroupCommitter(Generic[Row, Result]):
             in_flight_max=in_flight_max,
             queue_max=queue_max,
             key=statement.key,
+            writes=statement.writes,
         )
 
     @property
@@ -152,7 +153,7 @@ class GroupCommitter(Generic[Row, Result]):
                 if self._statement.writes:
                     part.unknown = failure = unknown
                 else:
-                    failure = Unavailable("database", unknown.reason, RETRY_AFTER_S)
+                    failure = Unavailable(RESOURCE, unknown.reason, RETRY_AFTER_S)
             except Unavailable as unavailable:
                 failure = part.unknown or unavailable
             except Overloaded as overloaded:

@@ -40,8 +40,9 @@ class ActorClient:
         lost: RayError | None = None
         backoff_s = BACKOFF_MIN_S
         sent = False
+        deadline = asyncio.timeout(timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with deadline:
                 while True:
                     handle = self._handle or await self._resolve()
                     sent = True
@@ -54,7 +55,8 @@ class ActorClient:
                     await asyncio.sleep(random.uniform(0, backoff_s))
                     backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
         except TimeoutError:
-            pass
+            if not deadline.expired():
+                raise  # The actor's own.
         if sent and not repeatable:
             raise OutcomeUnknown(operation, type(lost).__name__ if lost else "no answer within the deadline")
         if lost is not None:

@@ -39,7 +39,8 @@ class Coalescer(Generic[Item, Result]):
 
     ``send`` gets a list of 1 to ``batch_max`` items and returns one outcome for each, in order; an exception object as
     an outcome fails that item alone, and ``send`` raising fails its whole batch. With ``key``, items of one key never
-    share a batch nor are in flight together, and keep their order. Bound to the loop of its first ``submit``.
+    share a batch nor are in flight together, and keep their order. Without ``writes`` what was sent changes nothing, so
+    no outcome is ever unknown. Bound to the loop of its first ``submit``.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Coalescer(Generic[Item, Result]):
         in_flight_max: int = 4,
         queue_max: int = 10_000,
         key: Callable[[Item], Hashable] | None = None,
+        writes: bool = True,
     ) -> None:
         assert batch_max > 0
         assert in_flight_max > 0
@@ -61,6 +63,7 @@ class Coalescer(Generic[Item, Result]):
         self._in_flight_max = in_flight_max
         self._queue_max = queue_max
         self._key = key
+        self._writes = writes
         self._queue: deque[_Entry[Item, Result]] = deque()
         self._held: dict[Hashable, deque[_Entry[Item, Result]]] = {}
         self._held_count = 0
@@ -204,16 +207,16 @@ class Coalescer(Generic[Item, Result]):
         """Fail what is past its deadline. Runs only while something with a deadline is on its way."""
         assert self._loop is not None
         now = self._loop.time()
-        timed = self._expire(self._queue, now, sent=False)
+        timed = self._expire(self._queue, now, unknown=False)
         for held in self._held.values():
-            timed |= self._expire(held, now, sent=False)
+            timed |= self._expire(held, now, unknown=False)
         for batch in self._in_flight.values():
-            timed |= self._expire(batch, now, sent=True)
+            timed |= self._expire(batch, now, unknown=self._writes)
         self._sweeping = timed
         if timed:
             self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
-    def _expire(self, entries: Sequence[_Entry[Item, Result]], now: float, *, sent: bool) -> bool:
+    def _expire(self, entries: Sequence[_Entry[Item, Result]], now: float, *, unknown: bool) -> bool:
         """Fail the late ones; return whether any with a deadline is left."""
         timed = False
         for entry in entries:
@@ -221,7 +224,7 @@ class Coalescer(Generic[Item, Result]):
                 continue
             if entry.deadline > now:
                 timed = True
-            elif sent:
+            elif unknown:
                 entry.future.set_exception(OutcomeUnknown(self._name, "no answer within the deadline"))
             else:
                 entry.future.set_exception(DeadlineExceeded(self._name))

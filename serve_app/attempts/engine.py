@@ -26,7 +26,7 @@ from serve_app.domain.attempt import AttemptState, Outcome
 from serve_app.domain.errors import ConcurrentChange
 from serve_app.domain.idempotency import Claim
 from serve_app.domain.ids import Prefix, public_id
-from serve_app.domain.payment import Payment
+from serve_app.domain.payment import Payment, holds
 from serve_app.processors.protocol import Processor
 
 _TRIES_MAX = 20
@@ -126,9 +126,10 @@ class AttemptEngine:
             Unavailable, OutcomeUnknown: the database is away; repeat.
         """
         for _ in range(_TRIES_MAX):
-            recorded = record(intent, outcome)
-            if await self._attempts.conclude(recorded.row):
-                return recorded.answer
+            if holds(intent.payment, intent.attempt):
+                recorded = record(intent, outcome)
+                if await self._attempts.conclude(recorded.row):
+                    return recorded.answer
             stored = await self._attempts.find_attempt(attempt_key(intent))
             assert stored is not None, "an attempt that was begun is stored"
             if not stored.state.is_open:

@@ -175,6 +175,16 @@ def conclude(payment: Payment, attempt: Attempt, outcome: Outcome) -> Conclusion
     return Conclusion(replace(payment, **merged), posting, event)
 
 
+def holds(payment: Payment, attempt: Attempt) -> bool:
+    """Say whether the payment still keeps what the attempt reserved; where it does not, the attempt was concluded.
+
+    Of a refund it may be another refund's reservation: there only the attempt itself tells for sure.
+    """
+    if attempt.kind is AttemptKind.REFUND:
+        return payment.amount_refund_pending >= attempt.amount
+    return payment.pending_attempt == attempt.id
+
+
 def _capture_amount(payment: Payment, amount: int | None) -> int:
     if amount is None:
         return payment.amount
@@ -196,10 +206,9 @@ def _refund_amount(payment: Payment, amount: int | None) -> int:
 
 def _released(payment: Payment, attempt: Attempt) -> _Changes:
     """Give back what the attempt had reserved."""
+    assert holds(payment, attempt), "an attempt concludes once, and only on the payment that it holds"
     if attempt.kind is not AttemptKind.REFUND:
-        assert payment.pending_attempt == attempt.id, "only the attempt that holds a payment concludes it"
         return {"pending_attempt": None}
-    assert payment.amount_refund_pending >= attempt.amount, "a refund concludes once"
     return {"amount_refund_pending": payment.amount_refund_pending - attempt.amount}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.http.incident import describe
+from serve_app.incident import describe
 from serve_app.problems import problem_of, response_of
 
 _logger = structlog.get_logger(__name__)

@@ -11,15 +11,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
+import structlog
+
 from actors.runtime.clock import Clock
 from actors.runtime.errors import ActorError
 from serve_app.attempts.engine import AttemptEngine, PaymentReader
 from serve_app.attempts.intent import Intent, Owner, Requester
 from serve_app.attempts.operations import find_payment
 from serve_app.attempts.repository import AttemptRepository, OverdueAttempt
+from serve_app.attempts.rows import AttemptKey
 from serve_app.attempts.sender import Processors, outcome_of, processor_request
 from serve_app.domain.attempt import Attempt, AttemptKind, AttemptState, Outcome
 from serve_app.domain.errors import DomainError
+from serve_app.incident import describe
 from serve_app.processors.protocol import (
     Approved,
     Declined,
@@ -33,11 +37,14 @@ from serve_app.processors.protocol import (
 )
 from serve_app.refunds.repository import RefundRepository
 
+_logger = structlog.get_logger(__name__)
+
 SWEEP_MAX = 200
 """Attempts of one sweep; the next one follows at once when a sweep was full."""
 _AT_ONCE_MAX = 32
 _ASK_TIMEOUT_S = 5.0
 _ASK_AGAIN_S = 1.0
+_SET_ASIDE_S = 60.0
 _NEVER_SENT = "never_received"
 
 
@@ -91,7 +98,17 @@ class Resolver:
             except (ActorError, DomainError):
                 # The database or the processor is away: the attempt stays overdue and is asked about again.
                 return False
+            except Exception as error:
+                # A defect that one attempt meets must not keep the others from their truth.
+                _logger.error("an attempt cannot be resolved", attempt=str(overdue.key.attempt_id), **describe(error))
+                await self._set_aside(overdue.key)
         return False
+
+    async def _set_aside(self, key: AttemptKey) -> None:
+        try:
+            await self._attempts.postpone(key, _SET_ASIDE_S)
+        except ActorError:
+            return  # It stays overdue, and the next sweep meets it again.
 
     async def _intent(self, overdue: OverdueAttempt) -> Intent:
         requester = Requester(overdue.key_id, overdue.request_id)

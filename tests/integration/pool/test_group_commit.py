@@ -83,7 +83,7 @@ async def test_batches_in_one_order_do_not_deadlock(open_database: OpenDatabase)
         for _ in range(15):
             rows = entries(40)
             shuffled = rng.sample(rows, len(rows))
-            both = await asyncio.gather(submit(committers[0], rows), submit(committers[1], shuffled))
+            both = list(await asyncio.gather(submit(committers[0], rows), submit(committers[1], shuffled)))
             assert both == [[row.amount for row in rows], [row.amount for row in shuffled]]
         assert sum(committer.stats.repeats for committer in committers) == 0
 
@@ -110,7 +110,7 @@ async def test_batches_that_do_deadlock_run_again(open_database: OpenDatabase, a
         async with open_database(want=1) as one, open_database(want=1) as other:
             committers = [database.committer(slow, in_flight_max=1) for database in (one, other)]
             rows = entries(2)
-            outcomes = await asyncio.gather(submit(committers[0], rows), submit(committers[1], rows[::-1]))
+            outcomes = list(await asyncio.gather(submit(committers[0], rows), submit(committers[1], rows[::-1])))
             assert outcomes == [[1, 1], [1, 1]]
             assert sum(committer.stats.repeats for committer in committers) >= 1
     finally:

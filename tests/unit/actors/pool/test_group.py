@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -104,7 +105,7 @@ def unique_violation(constraint: str = "store_pkey") -> asyncpg.PostgresError:
     return error
 
 
-def lost() -> Exception:
+def lost() -> asyncpg.PostgresError:
     return asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
 
 
@@ -197,6 +198,13 @@ async def test_a_read_that_was_perhaps_sent_did_nothing(make: Make) -> None:
     """A statement that does not write ends unavailable: the caller may simply repeat it."""
     outcomes = await submit(make(Script(lost()), replace(STATEMENT, writes=False), retry_s=0.01), *rows(1))
     assert kinds(outcomes) == [Unavailable]
+
+
+async def test_a_read_that_was_lost_did_nothing(make: Make) -> None:
+    """A statement that only reads is never of unknown outcome."""
+    reads = dataclasses.replace(STATEMENT, writes=False)
+    assert kinds(await submit(make(Script(lost()), reads, retry_s=0.01), *rows(1))) == [Unavailable]
+    assert await submit(make(Script(lost(), echo), reads), *rows(1)) == ["n1"]
 
 
 async def test_what_could_never_be_sent_ends_unavailable(make: Make) -> None:

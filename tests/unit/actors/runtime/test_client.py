@@ -97,6 +97,12 @@ async def test_the_actor_s_own_error_arrives_as_it_is() -> None:
     assert raised.value.__suppress_context__
 
 
+async def test_a_timeout_of_the_actor_is_not_the_caller_s() -> None:
+    """It is the actor's own error, as any other."""
+    with pytest.raises(TimeoutError, match="mine"):
+        await Client(Handle(_failed(TimeoutError("mine")))).work()
+
+
 async def test_a_cause_that_could_not_be_pickled_is_still_an_error() -> None:
     """Its text is all that is left."""
     failure = _failed(ValueError("x"))

@@ -258,6 +258,17 @@ async def test_a_deadline_in_flight_leaves_the_outcome_unknown(monkeypatch: pyte
     assert coalescer.in_flight == 0
 
 
+async def test_a_deadline_of_a_read_leaves_nothing_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent changed nothing, whether it arrived or not."""
+    monkeypatch.setattr(module, "SWEEP_INTERVAL_S", 0.0)
+    server = Server()
+    task = asyncio.ensure_future(Coalescer(server.send, name="c", writes=False).submit(1, timeout_s=0.01))
+    await server.wait_for(1)
+    with pytest.raises(DeadlineExceeded):
+        await task
+    server.answer(0)
+
+
 async def test_a_held_item_has_a_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that waits for its key gives up as the others do."""
     monkeypatch.setattr(module, "SWEEP_INTERVAL_S", 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from serve_app.http.incident import CAUSES_MAX, FRAMES_MAX, TEXT_LENGTH_MAX, describe
+from serve_app.incident import CAUSES_MAX, FRAMES_MAX, TEXT_LENGTH_MAX, describe
 from tests.unit.http.exchange import CARD, SECRET
 
 
