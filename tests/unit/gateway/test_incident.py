@@ -18,7 +18,7 @@ def _raised(error: Exception) -> Exception:
 def test_the_place_is_told() -> None:
     """File, line and function, with as much of the path as tells files apart."""
     [place] = describe(_raised(RuntimeError("no")))["places"]
-    assert place.startswith("unit/http/test_incident.py:")
+    assert place.startswith("unit/gateway/test_incident.py:")
     assert place.endswith(" _raised")
 
 
