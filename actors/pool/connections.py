@@ -11,10 +11,10 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from types import TracebackType
 
 from actors.pool.connector import PooledConnection
-from actors.pool.faults import NOT_LEASED, RESOURCE, RETRY_AFTER_S, describe, spoils, translate
+from actors.pool.faults import NOT_LEASED, RESOURCE, RETRY_AFTER_S, describe, spoils
+from actors.pool.loan import Loan
 from actors.runtime.errors import DeadlineExceeded, Overloaded, Unavailable
 
 WAITERS_MAX = 1000
@@ -288,36 +288,6 @@ class ConnectionPool:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class Loan:
-    """One use of a connection, for ``async with``."""
-
-    __slots__ = ("_applies", "_connection", "_operation", "_pool", "_timeout_s")
-
-    def __init__(self, pool: ConnectionPool, timeout_s: float, operation: str | None, applies: bool) -> None:
-        self._pool = pool
-        self._timeout_s = timeout_s
-        self._operation = operation
-        self._applies = applies
-        self._connection: PooledConnection | None = None
-
-    async def __aenter__(self) -> PooledConnection:
-        self._connection = await self._pool.take(self._timeout_s)
-        return self._connection
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        connection = self._connection
-        assert connection is not None
-        connected = not connection.is_closed()
-        self._pool.give_back(connection, error)
-        if error is None or self._operation is None:
-            return
-        ours = translate(self._operation, error, connected=connected, applies=self._applies)
-        if ours is not None:
-            raise ours from error
 
 
 def _expire(waiter: asyncio.Future[PooledConnection]) -> None:

@@ -106,11 +106,13 @@ class FakeManager:
         self._changed = asyncio.Event()
 
     async def request(self, holder: str, want: int) -> Grant | Wait:
-        return await self._next("request", holder, want)
+        answer: Grant | Wait = await self._next("request", holder, want)
+        return answer
 
     async def renew(self, lease_id: str, holder: str, size: int, want: int) -> int:
         assert holder.startswith("test-")
-        return await self._next("renew", lease_id, size, want)
+        answer: int = await self._next("renew", lease_id, size, want)
+        return answer
 
     async def release(self, lease_id: str) -> None:
         await self._next("release", lease_id)
