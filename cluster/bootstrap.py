@@ -28,7 +28,7 @@ from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings
 from cluster.supervisor import start_supervisor
 from cluster.topology import SUPERVISOR_NAME, desired_actors
 from serve_app.deployment import APPLICATION, gateway
-from serve_app.merchants.administration import create_key
+from serve_app.merchants.administration import create_key, is_valid_key
 from serve_app.merchants.secrets import MERCHANT_SCOPES, Scope
 from serve_app.storage.migrate import upgrade
 
@@ -84,25 +84,28 @@ async def _migrate(settings: Settings) -> None:
 async def _keys(settings: Settings) -> dict[str, str]:
     """Return the example merchant's and the operator's keys, made at the first start and kept beside the data.
 
-    On a cluster, which has no data directory, none are made: `easypay keys create` makes them.
+    One that the database does not take (it is another database, or the key was revoked) is made anew. On a cluster,
+    which has no data directory, none are made: `easypay keys create` makes them.
     """
     if SETTINGS_FILE_VARIABLE not in os.environ:
         return {}
     file = Path(os.environ[SETTINGS_FILE_VARIABLE]).parent.parent / _KEYS_FILE
-    if file.exists():
-        kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-        return kept
-    config, owner_url = compose(settings), settings.owner_url
-    assert owner_url is not None, "DATABASE_URL is set"
+    kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     merchant_scopes = [scope.value for scope in MERCHANT_SCOPES]
-    keys = {}
-    for name, scopes in (("api_key", merchant_scopes), ("admin_key", [*merchant_scopes, Scope.ADMIN.value])):
-        issued = await create_key(
-            owner_url.get_secret_value(), config.api_key_pepper, merchant=_DEFAULT_MERCHANT, scopes=scopes
-        )
-        keys[name] = issued.api_key
-    write_private(file, json.dumps(keys, indent=1))
+    wanted = {"api_key": merchant_scopes, "admin_key": [*merchant_scopes, Scope.ADMIN.value]}
+    keys = {name: await _key(settings, scopes, kept.get(name)) for name, scopes in wanted.items()}
+    if keys != kept:
+        write_private(file, json.dumps(keys, indent=1))
     return keys
+
+
+async def _key(settings: Settings, scopes: list[str], kept: str | None) -> str:
+    pepper, owner_url = compose(settings).api_key_pepper, settings.owner_url
+    assert owner_url is not None, "DATABASE_URL is set"
+    url = owner_url.get_secret_value()
+    if kept is not None and await is_valid_key(url, pepper, kept):
+        return kept
+    return (await create_key(url, pepper, merchant=_DEFAULT_MERCHANT, scopes=scopes)).api_key
 
 
 def _deploy(settings: Settings) -> None:

@@ -90,6 +90,14 @@ async def create_key(
     )
 
 
+async def is_valid_key(database_url: str, pepper: bytes, api_key: str) -> bool:
+    """Say whether this database knows the key, and it is neither revoked nor expired."""
+    sql = load_statements("serve_app.merchants")
+    async with _connected(database_url) as connection:
+        valid: bool = await connection.fetchval(sql["is_valid_key"], digest(api_key, pepper))
+    return valid
+
+
 async def list_keys(database_url: str) -> list[KeyDescription]:
     """Return every key, newest first."""
     sql = load_statements("serve_app.merchants")

@@ -18,6 +18,11 @@ RETURNING id;
 INSERT INTO api_keys (id, merchant_id, livemode, digest, last4, scopes, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 RETURNING created_at;
 
+-- name: is_valid_key
+-- Whether a key is there, not revoked and not expired.
+SELECT EXISTS (
+    SELECT FROM api_keys WHERE digest = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()));
+
 -- name: list_keys
 -- Every key of every merchant, newest first.
 SELECT api_keys.id, api_keys.merchant_id, merchants.name AS merchant, api_keys.livemode, api_keys.last4, api_keys.scopes,

@@ -85,7 +85,7 @@ class CreatePayment(_Request):
 
 
 class UpdatePayment(_Request):
-    """What can be changed at any time; a member that is left out stays."""
+    """What can be changed at any time; a member that is left out stays, metadata that is given replaces all of it."""
 
     description: Description | None = None
     metadata: Metadata = Field(default_factory=dict)
