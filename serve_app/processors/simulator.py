@@ -10,6 +10,7 @@ acquirer, which has one ledger for everyone.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from serve_app.domain.attempt import AttemptKind
@@ -37,12 +38,15 @@ _RESET = Unknown("connection_reset")
 
 
 class MemoryShelf:
-    """Keep the newest `entries_max` entries, and as many charges, in memory."""
+    """Keep the newest `entries_max` entries, and as many charges, in memory.
+
+    In ordered dictionaries: the first key of a plain one is found by walking over all that were deleted before it.
+    """
 
     def __init__(self, entries_max: int) -> None:
         self._entries_max = entries_max
-        self._entries: dict[str, Entry] = {}
-        self._charges: dict[str, Charge] = {}
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._charges: OrderedDict[str, Charge] = OrderedDict()
 
     def entry(self, attempt_id: str) -> Entry | None:
         return self._entries.get(attempt_id)
@@ -53,12 +57,12 @@ class MemoryShelf:
     def add_entry(self, entry: Entry) -> None:
         self._entries[entry.attempt_id] = entry
         if len(self._entries) > self._entries_max:
-            del self._entries[next(iter(self._entries))]
+            self._entries.popitem(last=False)
 
     def put_charge(self, charge: Charge) -> None:
         self._charges[charge.reference] = charge
         if len(self._charges) > self._entries_max:
-            del self._charges[next(iter(self._charges))]
+            self._charges.popitem(last=False)
 
 
 class Simulator:

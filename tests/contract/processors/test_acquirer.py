@@ -25,7 +25,7 @@ class Gate:
         self.arrived = asyncio.Event()
         self._open = asyncio.Event()
 
-    async def __call__(self, pause_s: float) -> None:  # noqa: ARG002
+    async def __call__(self, pause_s: float) -> None:
         self.arrived.set()
         await self._open.wait()
 
