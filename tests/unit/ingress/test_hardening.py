@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
+from ray.serve.config import HTTPOptions
 
 from cluster.ingress.hardening import MARK, harden, serves_application
 from cluster.ingress.policy import HardeningPolicy
 from cluster.ingress.sections import HardeningError
 
 POLICY = HardeningPolicy(stats_port=8404, metrics_port=9101)
-# What Ray Serve 2.60 wrote for one application with two replicas.
-SERVED = (Path(__file__).parent / "serve-2.60.cfg").read_text()
+
+
+def _served() -> str:
+    """Let the installed Ray Serve write its configuration for one application with two replicas and a fallback."""
+    with TemporaryDirectory() as folder:
+        config = HAProxyConfig(
+            socket_path=f"{folder}/a.sock",
+            server_state_base=folder,
+            server_state_file=f"{folder}/state",
+            metrics_socket_path=f"{folder}/m.sock",
+            is_head=True,
+            http_options=HTTPOptions(host="127.0.0.1", port=8000),
+        )
+        api = HAProxyApi(config, config_file_path=f"{folder}/haproxy.cfg")
+        servers = [ServerConfig(f"r{index}", "127.0.0.1", 30000 + index) for index in range(2)]
+        fallback = ServerConfig("fb", "127.0.0.1", 8500)
+        backend = BackendConfig("http-easypay", "/", servers=servers, fallback_server=fallback, app_name="easypay")
+        api.set_backend_configs({backend.name: backend})
+        api._generate_config_file_internal()
+        return Path(f"{folder}/haproxy.cfg").read_text(encoding="utf-8")
+
+
+SERVED = _served()
 
 
 def _lines(text: str) -> list[str]:
