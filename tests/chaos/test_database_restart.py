@@ -24,7 +24,9 @@ from tests.support.books import compare
 pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.slow]
 
 _CLIENTS = 20
-_BEFORE_S, _AWAY_S, _AFTER_S = 4.0, 3.0, 8.0
+_BEFORE_S, _AWAY_S, _AFTER_S = 4.0, 5.0, 14.0
+# The launcher's pause before the next start doubles with each death: after five seconds of them it is about three.
+_BACK_WITHIN_S = 8.0
 _FINAL_WITHIN_S = 30.0
 
 
@@ -81,8 +83,8 @@ async def _run(gateway: RunningGateway) -> None:
         await asyncio.gather(*paying)
     answers = [answer for client in clients for answer in client.answers]
     statuses = Counter(status for _, status, _ in answers)
-    late = Counter(status for at, status, _ in answers if at > back_at + 5)
-    print(f"answers {dict(statuses)}, five seconds after it was back {dict(late)}")
+    late = Counter(status for at, status, _ in answers if at > back_at + _BACK_WITHIN_S)
+    print(f"answers {dict(statuses)}, once it was back {dict(late)}")
     assert set(statuses) <= {201, 202, 503}, logged_incidents(gateway.data_dir)
     assert statuses[503] > 0
     assert all(has_retry_after for _, status, has_retry_after in answers if status == 503)
@@ -104,7 +106,7 @@ async def _check(gateway: RunningGateway, paid: dict[str, int]) -> None:
 
 @pytest.mark.timeout(240)
 def test_postgresql_restarts_under_load(tmp_path: Path) -> None:
-    """The server crashes several times within three seconds and is started again by the launcher."""
+    """The server crashes several times within five seconds and is started again by the launcher."""
     acquirer = AcquirerProcess(tmp_path / "ledger.db")
     try:
         environment = {"PROCESSOR_URL": acquirer.url, "RATE_LIMIT_PER_MINUTE": "0"}

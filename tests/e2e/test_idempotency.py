@@ -34,7 +34,7 @@ def test_five_hundred_with_one_key_leave_capacity_for_others(merchant: Merchant)
         others = [merchant.pay() for _ in range(20)]
         statuses = Counter(answer.result().status_code for answer in same)
     assert [answer.status_code for answer in others] == [201] * 20
-    assert max(answer.elapsed.total_seconds() for answer in others) < 1.5
+    assert max(answer.elapsed.total_seconds() for answer in others) < 2.0
     assert set(statuses) <= {201, 409}
 
 
