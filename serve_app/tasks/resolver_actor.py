@@ -7,12 +7,17 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from actors.runtime.errors import ActorError
 from actors.runtime.supervised import Supervised
 from serve_app.config import GatewayConfig
+from serve_app.incident import describe
 from serve_app.logs import configure_logging
 from serve_app.services import Services
 from serve_app.tasks.resolver import SWEEP_MAX, Resolver
+
+_logger = structlog.get_logger(__name__)
 
 RESOLVER_NAME = "resolver"
 _PAUSE_S = 0.5
@@ -55,6 +60,10 @@ class ResolverActor(Supervised):
         services = await Services.open(self._configure(), name="resolver", connections=2)
         try:
             await self._sweep_for_ever(services.resolver)
+        except Exception as error:
+            # The supervisor's next call starts it again; the defect must not go unseen.
+            self._last_error = type(error).__name__
+            _logger.error("the resolver stopped sweeping", **describe(error))
         finally:
             await services.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.failure import BenchFailed
+from tests.support.ports import free_port
 
 UP_TIMEOUT_S = 300
 DOWN_TIMEOUT_S = 60
@@ -84,14 +84,6 @@ def started(replicas: int) -> Iterator[Gateway]:
 def attached(path: Path) -> Iterator[Gateway]:
     """Use a gateway that runs already, from the file that holds what `up --json` printed."""
     yield Gateway.from_json(path.read_text())
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _easypay() -> list[str]:

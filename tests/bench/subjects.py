@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from tests.bench import echo, peer
 from tests.bench.database import scratch_database
 from tests.bench.failure import BenchFailed
-from tests.bench.gateway import Gateway, free_port
+from tests.bench.gateway import Gateway
 from tests.bench.target import PAYMENT, Target, WrongAnswer, probe
+from tests.support.ports import free_port
 
 PEER_WORKERS = 2
 READY_TIMEOUT_S = 30.0

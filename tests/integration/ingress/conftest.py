@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -22,14 +21,7 @@ from cluster.ingress.policy import HardeningPolicy
 from cluster.ingress.takeover import answering_pid, stand_in_socket
 from tests.integration.ingress.client import WAIT_S, Reply, exchange
 from tests.integration.ingress.replica import Replica
-
-
-def free_port() -> int:
-    """Find a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.support.ports import free_port
 
 
 @dataclass(slots=True)
