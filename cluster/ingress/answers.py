@@ -56,6 +56,16 @@ BAD_REQUEST = Answer(400, 400, "invalid_request", "Bad Request", "The request is
 REQUEST_TIMEOUT = Answer(
     408, 408, "invalid_request", "Request Timeout", "The request did not arrive in time.", early=True
 )
+BODY_TOO_LARGE = Answer(
+    413, 413, "payload_too_large", "The body is too large", "The body may have at most 65536 bytes."
+)
+HEAD_TOO_LONG = Answer(
+    431,
+    431,
+    "invalid_request",
+    "Request Header Fields Too Large",
+    "The headers of the request are longer than 16 KiB.",
+)
 NOT_FOUND = Answer(404, 404, "not_found", "Not Found", "There is nothing at this path.")
 INTERNAL_ERROR = Answer(500, 500, "internal_error", "Internal Server Error", "The gateway failed.")
 REPLICA_LOST = Answer(502, 500, "internal_error", "Internal Server Error", _UNKNOWN_OUTCOME)

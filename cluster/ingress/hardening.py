@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cluster.ingress.answers import NO_REPLICA, NOT_FOUND, error_directives
+from cluster.ingress.answers import BODY_TOO_LARGE, HEAD_TOO_LONG, NO_REPLICA, NOT_FOUND, error_directives
 from cluster.ingress.policy import HardeningPolicy
 from cluster.ingress.sections import HardeningError, Section, parse, render
 
@@ -22,6 +22,14 @@ _STRIPPED_HEADERS = (
     "|x[-_]session[-_]id|x-serve-router-.*|x[-_]forwarded[-_].*|forwarded|x[-_]real[-_]ip|x-haproxy-.*)$"
 )
 _LOOPBACK = "127.0.0.1"
+# HAProxy holds a whole request, head and body, before it troubles a replica. The body is the largest that the
+# application takes (serve_app/http/body.py); chunks add their framing to it. The reserve is what the rules
+# below may add to the head. Two such buffers for each of Serve's 8,192 connections would be 1.6 GB; one is in
+# use only while a request or an answer passes.
+MAX_HEAD_BYTES = 16 * 1024
+MAX_BODY_BYTES = 64 * 1024
+_REWRITE_RESERVE_BYTES = 4 * 1024
+_BUFFER_BYTES = MAX_HEAD_BYTES + MAX_BODY_BYTES + 12 * 1024 + _REWRITE_RESERVE_BYTES
 _NO_MATCH = "backend default_backend"
 # Serve names the backend of an application <protocol>-<application>.
 _APPLICATION = "backend http-"
@@ -74,6 +82,7 @@ def _harden_global(section: Section, _policy: HardeningPolicy) -> None:
     socket = r"stats socket (\S+) mode 666 level admin expose-fd listeners"
     section.require(socket)
     section.lines = [line.replace(" mode 666 ", " mode 600 ") for line in section.lines]
+    section.replace(r"tune\.bufsize \d+", f"tune.bufsize {_BUFFER_BYTES}", f"tune.maxrewrite {_REWRITE_RESERVE_BYTES}")
 
 
 def _harden_defaults(section: Section, policy: HardeningPolicy) -> None:
@@ -97,8 +106,8 @@ def _harden_defaults(section: Section, policy: HardeningPolicy) -> None:
         "timeout client-fin 5s",
         "timeout server-fin 5s",
         "timeout tarpit 5s",
-        # Wait for the body, or a full buffer of it, inside `timeout http-request`: a dripping body costs a
-        # connection here and nothing in a replica. A longer body is bounded by the application.
+        # Wait for the whole body inside `timeout http-request`: a dripping one costs a connection here and
+        # nothing in a replica.
         "option http-buffer-request",
         "option clitcpka",
         *error_directives(),
@@ -140,6 +149,9 @@ def _frontend_rules(policy: HardeningPolicy) -> list[str]:
         "acl request_id_valid req.fhdr(x-request-id) -m reg ^[!-~]{1,128}$",
         "http-request set-header X-Request-Id %[uuid] if !request_id_valid",
         "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
+        f"http-request return status 431 {HEAD_TOO_LONG.reply()} if {{ req.hdrs,length gt {MAX_HEAD_BYTES} }}",
+        # The application refuses such a body too. Refused here, its rest is not read: uvicorn would read on.
+        f"http-request return status 413 {BODY_TOO_LARGE.reply()} if {{ req.body_size gt {MAX_BODY_BYTES} }}",
         *_client_address_rules(policy),
         "acl serve_path path,url_dec -i -m beg /-/",
         # Answers of a replica carry the mark; HAProxy's own do not.

@@ -46,19 +46,41 @@ async def test_a_header_drip_ends(ingress: Ingress, replica: Replica) -> None:
     assert replica.paths == []
 
 
-@pytest.mark.parametrize("length", [10_000, 65_536])
-async def test_a_body_drip_reaches_no_replica(ingress: Ingress, replica: Replica, length: int) -> None:
-    """A body that comes a byte at a time is a 408 problem, and no replica was troubled."""
+@pytest.mark.parametrize(("length", "at_once"), [(10_000, 0), (65_536, 0), (60_000, 20_000), (65_536, 65_000)])
+async def test_a_body_drip_reaches_no_replica(ingress: Ingress, replica: Replica, length: int, at_once: int) -> None:
+    """A body of which any part comes a byte at a time is a 408 problem, and no replica was troubled."""
     await ingress.start()
     reader, writer = await ingress.connect()
-    writer.write(b"POST /echo HTTP/1.1\r\nHost: pay\r\nContent-Length: %d\r\n\r\n" % length)
-    async with asyncio.timeout(ENDS_WITHIN_S):
-        drip = asyncio.create_task(_drip(writer, b"a"))
-        reply = await read_reply(reader)
-    drip.cancel()
-    await asyncio.gather(drip, return_exceptions=True)
-    writer.close()
+    writer.write(b"POST /echo HTTP/1.1\r\nHost: pay\r\nContent-Length: %d\r\n\r\n" % length + b"a" * at_once)
+    drip = asyncio.create_task(_drip(writer, b"a"))
+    try:
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            reply = await read_reply(reader)
+    finally:
+        drip.cancel()
+        await asyncio.gather(drip, return_exceptions=True)
+        writer.close()
     assert (reply.status, reply.json()["code"]) == (408, "invalid_request")
+    assert replica.paths == []
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 10000000", b"Transfer-Encoding: chunked"])
+async def test_a_body_that_is_too_large_reaches_no_replica(ingress: Ingress, replica: Replica, framing: bytes) -> None:
+    """A body above 64 KiB is a 413 problem, and dripping the rest of it keeps no connection open."""
+    await ingress.start()
+    reader, writer = await ingress.connect()
+    writer.write(b"POST /echo HTTP/1.1\r\nHost: pay\r\n" + framing + b"\r\n\r\n30d40\r\n" + b"a" * 150_000)
+    answer = await _end_of(reader, writer, b"a")
+    assert b" 413 " in answer
+    assert b'"payload_too_large"' in answer
+    assert replica.paths == []
+
+
+async def test_a_head_that_is_too_long_reaches_no_replica(ingress: Ingress, replica: Replica) -> None:
+    """A head above 16 KiB is a 431 problem."""
+    await ingress.start()
+    reply = await ingress.request(headers="X-Long: " + "a" * 17_000 + "\r\n")
+    assert (reply.status, reply.json()["code"]) == (431, "invalid_request")
     assert replica.paths == []
 
 
@@ -82,7 +104,7 @@ async def test_a_half_open_client_ends(ingress: Ingress) -> None:
     await ingress.start(ingress.policy(client_timeout_s=1, server_timeout_s=5))
     reader, writer = await ingress.connect()
     # More than the ingress buffers, so that it has begun to pass the body on.
-    writer.write(b"POST /echo HTTP/1.1\r\nHost: pay\r\nContent-Length: 60000\r\n\r\n" + b"a" * 40_000)
+    writer.write(b"POST /echo HTTP/1.1\r\nHost: pay\r\nContent-Length: 200000\r\n\r\n" + b"a" * 150_000)
     began = time.monotonic()
     await _end_of(reader, writer)
     assert time.monotonic() - began < ENDS_WITHIN_S
@@ -100,7 +122,7 @@ async def test_a_client_that_stops_sending_still_gets_its_answer(ingress: Ingres
 
 
 async def test_a_body_of_the_largest_size_passes(ingress: Ingress) -> None:
-    """64 KiB sent at once arrive whole, though they do not fit the ingress's buffer."""
+    """64 KiB arrive whole, behind a head of nearly the largest size."""
     await ingress.start()
-    reply = await ingress.request(body=b"a" * 65_536)
+    reply = await ingress.request(headers="X-Long: " + "a" * 16_000 + "\r\n", body=b"a" * 65_536)
     assert reply.json()["body_bytes"] == 65_536

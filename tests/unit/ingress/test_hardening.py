@@ -9,9 +9,10 @@ import pytest
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
 from ray.serve.config import HTTPOptions
 
-from cluster.ingress.hardening import MARK, harden, serves_application
+from cluster.ingress.hardening import MARK, MAX_BODY_BYTES, MAX_HEAD_BYTES, harden, serves_application
 from cluster.ingress.policy import HardeningPolicy
 from cluster.ingress.sections import HardeningError
+from serve_app.http.body import BODY_BYTES_MAX
 
 POLICY = HardeningPolicy(stats_port=8404, metrics_port=9101)
 
@@ -55,6 +56,20 @@ def test_hardening_twice_changes_nothing() -> None:
     once = harden(SERVED, POLICY)
     assert once.startswith(MARK)
     assert harden(once, POLICY) == once
+
+
+def test_a_whole_request_fits_the_buffer() -> None:
+    """The largest body that the application takes fits behind the longest head, so that its drip ends at the
+    ingress."""
+    lines = _lines(harden(SERVED, POLICY))
+    sizes = {
+        name: int(value)
+        for name, value in (line[5:].split() for line in lines if line.startswith("tune."))
+        if value.isdigit()
+    }
+    assert MAX_BODY_BYTES == BODY_BYTES_MAX
+    assert sizes["bufsize"] - sizes["maxrewrite"] >= MAX_HEAD_BYTES + BODY_BYTES_MAX
+    assert "option http-buffer-request" in lines
 
 
 @pytest.mark.parametrize(
