@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import socket
+import random
+
+from cluster.ports import PORTS, is_free
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port on which nothing listens at this moment, and that no outgoing connection is given.
+
+    One that the system chooses may be taken by a connection of any program before the server of a test listens.
+    """
+    return next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
