@@ -44,5 +44,7 @@ def compose(settings: Settings) -> GatewayConfig:
         live_processor_url=settings.live_processor_url.get_secret_value() if settings.live_processor_url else None,
         processor_timeout_s=settings.processor_timeout_s,
         payments_in_flight_max=settings.max_queue_size,
+        cache_shards=settings.cache_shards,
+        near_cache_bytes=settings.near_cache_bytes,
         takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
     )

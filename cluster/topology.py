@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.cache.actor import CacheShardActor, shard_names
 from actors.pool.actor import POOL_MANAGER_NAME, PoolManagerActor
 from actors.runtime.spec import ActorSpec
 from cluster.composition import database_url, gateway_config, gateway_name
@@ -18,6 +19,13 @@ def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
             POOL_MANAGER_NAME,
             PoolManagerActor,
             (database_url, settings.connection_budget, gateway_name(settings)),
+        ),
+        *(
+            # Each process keeps one call open to hear of changes; the rest is short.
+            ActorSpec(
+                name, CacheShardActor, (settings.cache_shard_bytes,), max_concurrency=2000, max_pending_calls=10_000
+            )
+            for name in shard_names(settings.cache_shards)
         ),
         ActorSpec(RESOLVER_NAME, ResolverActor, (gateway_config,)),
     )

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actors.cache.actor import shard_names
+from actors.cache.client import CacheClient
+from actors.cache.port import ActorPort
 from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
+from actors.pool.lease import holder_name
 from actors.runtime.clock import Clock, SystemClock
 from serve_app.attempts.engine import AttemptEngine, Step
 from serve_app.attempts.idempotent import IdempotentRequests
@@ -15,13 +19,17 @@ from serve_app.attempts.owned import OwnedWork
 from serve_app.attempts.repository import AttemptRepository
 from serve_app.attempts.sender import Processors
 from serve_app.audit.repository import AuditRepository
+from serve_app.caching.changes import Changes
+from serve_app.caching.reader import CachedReads
 from serve_app.config import GatewayConfig
 from serve_app.merchants.authenticator import KeyAuthenticator
+from serve_app.payments.cached import CachedPayments
 from serve_app.payments.repository import PaymentRepository
 from serve_app.payments.service import PaymentService
 from serve_app.processors.http import HttpProcessor
 from serve_app.processors.protocol import Processor
 from serve_app.processors.simulator import Simulator
+from serve_app.refunds.cached import CachedRefunds
 from serve_app.refunds.repository import RefundRepository
 from serve_app.refunds.service import RefundService
 from serve_app.tasks.resolver import Resolver
@@ -32,10 +40,12 @@ class Services:
     """Everything that a process of the gateway works with."""
 
     database: Database
+    cache: CacheClient | None
     processors: Processors
     owned: OwnedWork
     authenticator: KeyAuthenticator
     payments: PaymentService
+    cached_payments: CachedPayments
     refunds: RefundService
     audit: AuditRepository
     resolver: Resolver
@@ -45,7 +55,7 @@ class Services:
         """Connect what can be connected now; a database that is away is waited for by the requests that need it."""
         manager = PoolManagerClient(config.actor_namespace)
         database = await Database.open(config.database_url, name=name, manager=manager, want=connections)
-        return wire(config, database, open_processors(config), SystemClock())
+        return wire(config, database, open_processors(config), SystemClock(), cache=open_cache(config, name))
 
     async def drain(self, timeout_s: float) -> int:
         """Let payments in flight finish; return how many did not within the time."""
@@ -53,6 +63,8 @@ class Services:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self.cache is not None:
+            await self.cache.close()
         await self.processors.close()
         await self.database.close()
 
@@ -63,26 +75,54 @@ def wire(
     processors: Processors,
     clock: Clock,
     passing: Callable[[Step], None] = lambda _: None,
+    cache: CacheClient | None = None,
 ) -> Services:
     """Build the services on what is given; `passing` is told of each step of an attempt."""
+    changes = Changes(cache)
     attempts = AttemptRepository(database)
     payments = PaymentRepository(database)
     refunds = RefundRepository(database)
     owned = OwnedWork(config.payments_in_flight_max)
-    engine = AttemptEngine(attempts, payments, processors, owned, clock, passing=passing)
-    requests = IdempotentRequests(attempts, owned, clock)
+    engine = AttemptEngine(attempts, payments, processors, owned, changes, clock, passing=passing)
+    reads = CachedReads(cache)
+    cached_payments = CachedPayments(payments, reads)
+    requests = IdempotentRequests(attempts, owned, changes, clock)
     timeout_s = config.processor_timeout_s
     operations = Operations(payments, engine, requests, clock, timeout_s)
     return Services(
         database=database,
+        cache=cache,
         processors=processors,
         owned=owned,
-        authenticator=KeyAuthenticator(database, config.api_key_pepper, clock, takes_live_keys=config.takes_live_keys),
-        payments=PaymentService(payments, engine, requests, operations, processors, clock, timeout_s),
-        refunds=RefundService(refunds, payments, operations),
-        audit=AuditRepository(database),
+        authenticator=KeyAuthenticator(
+            database, reads, config.api_key_pepper, clock, takes_live_keys=config.takes_live_keys
+        ),
+        payments=PaymentService(
+            payments,
+            engine,
+            requests,
+            operations,
+            processors,
+            cached_payments,
+            changes,
+            clock,
+            timeout_s,
+        ),
+        cached_payments=cached_payments,
+        refunds=RefundService(CachedRefunds(refunds, reads), cached_payments, operations),
+        audit=AuditRepository(database, reads),
         resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
     )
+
+
+def open_cache(config: GatewayConfig, name: str) -> CacheClient | None:
+    """Return this process's part of the cache, None where it is switched off."""
+    if config.cache_shards == 0:
+        return None
+    ports = {shard: ActorPort(shard, config.actor_namespace) for shard in shard_names(config.cache_shards)}
+    cache = CacheClient(ports, holder_name(name), near_bytes=config.near_cache_bytes)
+    cache.start()
+    return cache
 
 
 def open_processors(config: GatewayConfig) -> Processors:

@@ -5,6 +5,7 @@ Rendered once for each change; the event keeps the text, and a repeated request 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -72,6 +73,12 @@ def encode_payment(payment: Payment) -> bytes:
 def encode_refund(refund: Refund) -> bytes:
     """Return the refund as JSON."""
     return to_json(refund_view(refund))
+
+
+def encode_page(items: list[bytes], more: Sequence[object]) -> bytes:
+    """Return a page of objects that are JSON already as JSON; `more` is what follows it, if anything does."""
+    tail = b'],"has_more":true}' if more else b'],"has_more":false}'
+    return b'{"data":[' + b",".join(items) + tail
 
 
 def _settlement(settlement_id: UUID | None, settled_at: datetime | None) -> dict[str, str] | None:

@@ -59,4 +59,4 @@ def create(spec: ActorSpec, namespace: str) -> Any:
 def _sources(actor_class: type[Any]) -> list[Path]:
     """Return the files that define the actor: its whole package, for the algorithm lies beside the class."""
     path = Path(inspect.getfile(actor_class))
-    return sorted(path.parent.glob("*.py")) if (path.parent / "__init__.py").exists() else [path]
+    return sorted(path.parent.rglob("*.py")) if (path.parent / "__init__.py").exists() else [path]

@@ -14,6 +14,7 @@ import asyncpg
 import typer
 from rich.table import Column, Table
 
+from cluster.cli.cache import forget_keys_of
 from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, results, settings_of
 from serve_app.merchants.administration import IssuedKey, KeyDescription, create_key, list_keys, revoke_key
 from serve_app.merchants.secrets import MERCHANT_SCOPES
@@ -55,6 +56,7 @@ def create(
             expires_at=expires_at,
         )
     )
+    forget_keys_of(key.merchant_id, directory)
     if as_json:
         print(_to_json(asdict(key)))
     else:
@@ -83,9 +85,11 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help='Id of the key ("key_...").')],
     directory: DataDirOption = None,
 ) -> None:
-    """Revoke a key. It stops working everywhere within seconds."""
-    if not _run(revoke_key(_access(directory)[0], key_id)):
+    """Revoke a key. A gateway that runs refuses it at once, any other within seconds."""
+    merchant = _run(revoke_key(_access(directory)[0], key_id))
+    if merchant is None:
         fail(f"there is no key {key_id}")
+    forget_keys_of(merchant, directory)
     typer.echo(f"{key_id} is revoked.")
 
 

@@ -22,10 +22,12 @@ AUDIT_ACTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A row for the database and the answer that holds once it is written."""
+    """A row for the database, with the answer and the payment as they are once it is written."""
 
     row: ConcludeRow
     answer: Answer
+    payment_json: bytes
+    refund_json: bytes | None
 
 
 def record(intent: Intent, outcome: Outcome) -> Recorded:
@@ -63,7 +65,8 @@ def record(intent: Intent, outcome: Outcome) -> Recorded:
         audit_id=new_id(),
         audit_action=AUDIT_ACTIONS[intent.attempt.kind],
     )
-    return Recorded(row, Answer(outcome.state, payment.id, refund_json or payment_json, outcome.code))
+    answer = Answer(outcome.state, payment.id, refund_json or payment_json, outcome.code)
+    return Recorded(row, answer, payment_json, refund_json)
 
 
 def pending(intent: Intent) -> Answer:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
+from uuid import UUID
 
 from actors.runtime.clock import Clock
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable
@@ -22,6 +23,7 @@ from serve_app.attempts.owned import OwnedWork
 from serve_app.attempts.repository import AttemptRepository, attempt_key
 from serve_app.attempts.rows import ClaimKey, PaymentKey
 from serve_app.attempts.sender import Processors, send
+from serve_app.caching.changes import Change, Changes
 from serve_app.domain.attempt import AttemptState, Outcome
 from serve_app.domain.errors import ConcurrentChange
 from serve_app.domain.idempotency import Claim
@@ -70,12 +72,14 @@ class AttemptEngine:
         payments: PaymentReader,
         processors: Processors,
         owned: OwnedWork,
+        changes: Changes,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         passing: Callable[[Step], None] = lambda _: None,
     ) -> None:
         self._passing = passing
         self._owned = owned
+        self._changes = changes
         self._attempts = attempts
         self._payments = payments
         self._processors = processors
@@ -92,12 +96,19 @@ class AttemptEngine:
         """
         processor = self._processors.named(intent.attempt.processor)
         deadline = self._clock.monotonic() + intent.attempt.timeout_s
-        if not await self._begun(intent, self._attempts.begin_payment) and not await self._is_own(intent):
-            raise KeyTaken
-        return await self._carry_out(intent, processor, deadline)
+        change = self._changes.of(_payment_key(intent.payment))
+        try:
+            if not await self._begun(intent, change, self._attempts.begin_payment) and not await self._is_own(intent):
+                raise KeyTaken
+            return await self._carry_out(intent, processor, deadline, change)
+        except BaseException:
+            await change.end_unknown()
+            raise
 
-    async def run_operation(self, decide: Callable[[], Awaitable[Intent]]) -> Answer:
-        """Begin a capture, void or refund and carry it out.
+    async def run_operation(
+        self, key: PaymentKey, refund_id: UUID | None, decide: Callable[[], Awaitable[Intent]]
+    ) -> Answer:
+        """Begin a capture, void or refund of a payment and carry it out.
 
         `decide` reads the payment and says what is intended; it is asked again when the payment changes meanwhile.
 
@@ -107,19 +118,41 @@ class AttemptEngine:
             ProcessorUnavailable: the payment's processor is not configured any more; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
+        change = self._changes.of(key, refund_id)
+        try:
+            return await self._run_operation(decide, change)
+        except BaseException:
+            await change.end_unknown()
+            raise
+
+    async def conclude(self, intent: Intent, outcome: Outcome) -> Answer:
+        """Record the outcome and answer with it, or with what was recorded before.
+
+        Raises:
+            ConcurrentChange: the payment kept changing; the attempt is still open.
+            Unavailable, OutcomeUnknown: the database or the cache is away; repeat.
+        """
+        change = self._changes.of(_payment_key(intent.payment), intent.refund.id if intent.refund else None)
+        try:
+            await change.begun()
+            return await self._conclude(intent, outcome, change)
+        finally:
+            await change.end_unknown()
+
+    async def _run_operation(self, decide: Callable[[], Awaitable[Intent]], change: Change) -> Answer:
         intent = await decide()
         for _ in range(_TRIES_MAX):
             processor = self._processors.named(intent.attempt.processor)
             deadline = self._clock.monotonic() + intent.attempt.timeout_s
-            if await self._begun(intent, self._attempts.begin_operation) or await self._is_own(intent):
-                return await self._carry_out(intent, processor, deadline)
+            if await self._begun(intent, change, self._attempts.begin_operation) or await self._is_own(intent):
+                return await self._carry_out(intent, processor, deadline, change)
             if await self._key_is_taken(intent):
                 raise KeyTaken
             intent = await decide()
         raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
 
-    async def conclude(self, intent: Intent, outcome: Outcome) -> Answer:
-        """Record the outcome and answer with it, or with what was recorded before.
+    async def _conclude(self, intent: Intent, outcome: Outcome, change: Change) -> Answer:
+        """Record the outcome within a change that has begun, and answer as `conclude` does.
 
         Raises:
             ConcurrentChange: the payment kept changing; the attempt is still open.
@@ -129,28 +162,32 @@ class AttemptEngine:
             if holds(intent.payment, intent.attempt):
                 recorded = record(intent, outcome)
                 if await self._attempts.conclude(recorded.row):
+                    await change.end(recorded.row.version, recorded.payment_json, recorded.refund_json)
                     return recorded.answer
             stored = await self._attempts.find_attempt(attempt_key(intent))
             assert stored is not None, "an attempt that was begun is stored"
             if not stored.state.is_open:
                 assert stored.answer is not None, "a final attempt has its answer"
+                await change.end_unknown()
                 return Answer(stored.state, intent.payment.id, stored.answer.encode(), stored.code)
             intent = await self._refreshed(intent)
         raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
 
-    async def _carry_out(self, intent: Intent, processor: Processor, deadline: float) -> Answer:
+    async def _carry_out(self, intent: Intent, processor: Processor, deadline: float, change: Change) -> Answer:
         self._passing(Step.BEGUN)
         outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)
         self._passing(Step.PROCESSOR_ANSWERED)
         if outcome is None:
             await self._leave_to_resolver(intent)
+            await change.end_unknown()
             return pending(intent)
-        answer = await self._concluded(intent, outcome)
+        answer = await self._concluded(intent, outcome, change)
         self._passing(Step.CONCLUDED)
         return answer
 
-    async def _begun(self, intent: Intent, begin: Callable[[Intent], Awaitable[bool]]) -> bool:
+    async def _begun(self, intent: Intent, change: Change, begin: Callable[[Intent], Awaitable[bool]]) -> bool:
         """Begin; where nobody knows whether it was stored, take it back, so that the key starts anew."""
+        await change.begun()
         self._passing(Step.BEFORE_BEGIN)
         try:
             return await begin(intent)
@@ -170,15 +207,18 @@ class AttemptEngine:
     async def _refreshed(self, intent: Intent) -> Intent:
         """Return the intent on the payment as it is now; what the attempt reserved is still in it."""
         payment = intent.payment
-        current = await self._payments.find(PaymentKey(payment.merchant_id, payment.livemode, payment.id))
+        current = await self._payments.find(_payment_key(payment))
         assert current is not None, "a payment is never deleted"
         return replace(intent, payment=current)
 
-    async def _concluded(self, intent: Intent, outcome: Outcome) -> Answer:
+    async def _concluded(self, intent: Intent, outcome: Outcome, change: Change) -> Answer:
         """Conclude; while the database is away the outcome waits in memory, and the answer is that it is not known."""
         try:
-            return await self.conclude(intent, outcome)
+            # A processor may take seconds: what the caches confirmed before may have lapsed.
+            await change.begun()
+            return await self._conclude(intent, outcome, change)
         except (*_PASSING, ConcurrentChange):
+            await change.end_unknown()
             later = self._owned.go_on(self._conclude_later(intent, outcome))
         try:
             async with asyncio.timeout(_ANSWER_WITHIN_S):
@@ -217,6 +257,10 @@ class AttemptEngine:
                 return
             except _PASSING:
                 await self._sleep(random.uniform(0.1, 0.5))
+
+
+def _payment_key(payment: Payment) -> PaymentKey:
+    return PaymentKey(payment.merchant_id, payment.livemode, payment.id)
 
 
 def _claim_key(payment: Payment, claim: Claim) -> ClaimKey:

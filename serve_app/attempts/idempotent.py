@@ -10,13 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from actors.runtime.clock import Clock
 from serve_app.attempts.answer import Answer
 from serve_app.attempts.engine import KeyTaken
 from serve_app.attempts.owned import OwnedWork
 from serve_app.attempts.repository import AttemptRepository, StoredClaim
-from serve_app.attempts.rows import ClaimKey
+from serve_app.attempts.rows import ClaimKey, PaymentKey
+from serve_app.caching.changes import Changes
 from serve_app.domain.attempt import AttemptState
 from serve_app.domain.errors import IdempotencyInProgress, IdempotencyMismatch
 
@@ -50,9 +52,15 @@ class IdempotentRequests:
     """Runs the first request of a key in a task of its own, and lets the others share its answer."""
 
     def __init__(
-        self, attempts: AttemptRepository, owned: OwnedWork, clock: Clock, limits: WaitingLimits | None = None
+        self,
+        attempts: AttemptRepository,
+        owned: OwnedWork,
+        changes: Changes,
+        clock: Clock,
+        limits: WaitingLimits | None = None,
     ) -> None:
         self._attempts = attempts
+        self._changes = changes
         self._owned = owned
         self._clock = clock
         self._limits = limits or WaitingLimits()
@@ -129,5 +137,14 @@ class IdempotentRequests:
             if found is None:  # It was taken back: the next try starts anew.
                 raise IdempotencyInProgress(key.key, _RETRY_AFTER_S)
             stored = found
+        await self._published(PaymentKey(key.merchant_id, key.livemode, stored.payment_id), stored.refund_id)
         body = stored.answer.encode() if stored.answer is not None else await current(stored)
         return Answer(stored.state, stored.payment_id, body, stored.code, replayed=True)
+
+    async def _published(self, payment: PaymentKey, refund_id: UUID | None) -> None:
+        """See to it that no cache holds what was before this answer: whoever committed it may have died since."""
+        change = self._changes.of(payment, refund_id)
+        try:
+            await change.begun()
+        finally:
+            await change.end_unknown()

@@ -54,14 +54,18 @@ class Operations:
             IdempotencyMismatch, IdempotencyInProgress: see there.
         """
 
+        key = PaymentKey(owner.merchant_id, owner.livemode, payment_id)
+
+        refund_id = new_id() if kind is AttemptKind.REFUND else None
+
         async def decide() -> Intent:
             payment = await find_payment(self._payments, owner, payment_id)
-            return self._intent(payment, kind, amount, reason, owner, claim)
+            return self._intent(payment, kind, amount, reason, refund_id, owner, claim)
 
         return await self._requests.answer(
             claim_key(owner, claim),
             claim.fingerprint if claim else b"",
-            lambda: self._engine.run_operation(decide),
+            lambda: self._engine.run_operation(key, refund_id, decide),
             current,
             look_first=True,
         )
@@ -72,13 +76,14 @@ class Operations:
         kind: AttemptKind,
         amount: int | None,
         reason: str | None,
+        refund_id: UUID | None,
         owner: Owner,
         claim: Claim | None,
     ) -> Intent:
         attempt_id = new_id()
         begun, attempted = begin(payment, kind, attempt_id, amount, self._clock.now())
         attempt = Attempt(attempt_id, kind, attempted, False, payment.processor, self._timeout_s)
-        refund = _new_refund(begun, attempted, reason) if kind is AttemptKind.REFUND else None
+        refund = _new_refund(refund_id, begun, attempted, reason) if refund_id is not None else None
         return Intent(begun, attempt, owner.requester, claim, refund)
 
 
@@ -99,9 +104,9 @@ def claim_key(owner: Owner, claim: Claim | None) -> ClaimKey | None:
     return None if claim is None else ClaimKey(owner.merchant_id, owner.livemode, claim.key)
 
 
-def _new_refund(payment: Payment, amount: int, reason: str | None) -> Refund:
+def _new_refund(refund_id: UUID, payment: Payment, amount: int, reason: str | None) -> Refund:
     return Refund(
-        id=new_id(),
+        id=refund_id,
         payment_id=payment.id,
         amount=amount,
         currency=payment.currency,

@@ -31,11 +31,11 @@ class AuditEndpoints:
     async def page(self, call: Call) -> Response:
         """List audit entries."""
         query, caller = call.query_as(ListAuditEntries), call.known_caller
-        entries, has_more = await self._audit.page(
+        page = await self._audit.page(
             caller.merchant_id,
             caller.livemode,
             before=page_start(query.starting_after, Prefix.AUDIT),
             subject=query.object_id,
             limit=query.limit,
         )
-        return json_response(200, {"data": entries, "has_more": has_more})
+        return json_response(200, page)

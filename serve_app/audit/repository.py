@@ -6,28 +6,38 @@ from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
+from pydantic_core import to_json
 
 from actors.pool.database import Database
+from serve_app.caching.models import AUDIT_PAGE, merchant_tag, page_name
+from serve_app.caching.reader import CachedReads
 from serve_app.domain.ids import Prefix, public_id
-from serve_app.snapshots import rfc3339
+from serve_app.snapshots import encode_page, rfc3339
 from serve_app.storage.statements import load_statements
 
 _LAST_ID = UUID(int=(1 << 128) - 1)
 
 
 class AuditRepository:
-    """Reads audit entries."""
+    """Reads audit entries, through the cache."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reads: CachedReads) -> None:
+        self._reads = reads
         self._list_sql = load_statements("serve_app.audit")["list_audit_entries"]
         self._database = database
 
     async def page(
         self, merchant_id: UUID, livemode: bool, *, before: UUID | None, subject: str | None, limit: int
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """Return up to `limit` entries, newest first, and whether there are older ones."""
-        rows = await self._database.fetch(self._list_sql, merchant_id, livemode, before or _LAST_ID, subject, limit + 1)
-        return [_entry(row) for row in rows[:limit]], len(rows) > limit
+    ) -> bytes:
+        """Return a page of up to `limit` entries as JSON, newest first."""
+        tag = merchant_tag(merchant_id, livemode)
+
+        async def load() -> bytes:
+            last = before or _LAST_ID
+            rows = await self._database.fetch(self._list_sql, merchant_id, livemode, last, subject, limit + 1)
+            return encode_page([to_json(_entry(row)) for row in rows[:limit]], rows[limit:])
+
+        return await self._reads.page(AUDIT_PAGE, page_name(AUDIT_PAGE, tag, limit, before, subject), tag, load)
 
 
 def _entry(row: Record) -> dict[str, Any]:

@@ -43,3 +43,15 @@ def claim_of(call: Call) -> Claim | None:
         return None
     assert call.body is not None, "an operation that takes a key has a body"
     return claim(call.idempotency_key, call.method, call.path, call.body.model_dump_json().encode())
+
+
+def body_id(text: str, prefix: Prefix, field: str) -> UUID:
+    """Return an identifier that a member of the body gives.
+
+    Raises:
+        Problem: it is not the id of such an object.
+    """
+    found = parse_id(prefix, text)
+    if found is None:
+        raise invalid([(field, f"must be an id, such as {prefix.value}_...")])
+    return found

@@ -33,9 +33,3 @@ def json_response(status: int, content: Any, headers: Headers = ()) -> Response:
     """Return JSON: `content` encoded, or as it is where it is bytes."""
     body = content if isinstance(content, bytes) else to_json(content)
     return Response(status, body, (_JSON, *headers))
-
-
-def page_response(items: list[bytes], has_more: bool) -> Response:
-    """Return a page of objects that are JSON already."""
-    tail = b'],"has_more":true}' if has_more else b'],"has_more":false}'
-    return Response(200, b'{"data":[' + b",".join(items) + tail)

@@ -119,8 +119,8 @@ async def list_keys(database_url: str) -> list[KeyDescription]:
     ]
 
 
-async def revoke_key(database_url: str, key: str) -> bool:
-    """Revoke the key of that id; False where there is none. It stops working everywhere within seconds.
+async def revoke_key(database_url: str, key: str) -> str | None:
+    """Revoke the key of that id and return its merchant's; None where there is none.
 
     Raises:
         ValueError: not an id of a key.
@@ -132,9 +132,9 @@ async def revoke_key(database_url: str, key: str) -> bool:
     async with _connected(database_url) as connection, connection.transaction():
         row = await connection.fetchrow(sql["revoke_key"], key_id)
         if row is None:
-            return False
+            return None
         await _audit(connection, sql["audit_key"], row["merchant_id"], row["livemode"], "api_key.revoke", key_id)
-    return True
+    return public_id(Prefix.MERCHANT, row["merchant_id"])
 
 
 def _checked_scopes(scopes: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Finds out who calls: from the keys that this process knows, else from the database."""
+"""Finds out who calls: from the keys that this process knows, else through the cache."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict
+
+from actors.cache.client import Loaded
 from actors.pool.database import Database
 from actors.pool.statement import BatchStatement
 from actors.runtime.clock import Clock
+from serve_app.caching.models import API_KEY, api_key_name
+from serve_app.caching.reader import CachedReads
 from serve_app.domain.errors import LiveKeyRefused
 from serve_app.merchants.secrets import digest, is_live, is_well_formed
 from serve_app.middleware.authentication import Caller
 from serve_app.storage.statements import load_statements
 
-KEY_TTL_S = 2.0
-"""How long a key is believed without asking again: revoking one takes effect everywhere within this time."""
 _KEYS_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredKey:
+class _StoredKey(BaseModel):
+    """A key as it is cached: whose it is and what it may do, and nothing by which it could be used."""
+
+    model_config = ConfigDict(frozen=True)
+
     id: UUID
     merchant_id: UUID
     livemode: bool
@@ -34,16 +40,22 @@ class _StoredKey:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A caller (None: there is no such key) and until when to believe it, on the monotonic clock."""
+    """A caller, and what is believed of the key: `json` while the cache holds it near, without a cache `until`."""
 
-    caller: Caller | None
+    caller: Caller
+    name: str
+    json: bytes
     until: float
+    expires_at: datetime | None
 
 
 class KeyAuthenticator:
     """Authenticates API keys. Unknown, revoked and expired keys all look the same to the caller."""
 
-    def __init__(self, database: Database, pepper: bytes, clock: Clock, *, takes_live_keys: bool) -> None:
+    def __init__(
+        self, database: Database, reads: CachedReads, pepper: bytes, clock: Clock, *, takes_live_keys: bool
+    ) -> None:
+        self._reads = reads
         self._takes_live_keys = takes_live_keys
         self._pepper = pepper
         self._clock = clock
@@ -61,7 +73,11 @@ class KeyAuthenticator:
     def peek(self, secret: str) -> Caller | None:
         """Return the caller if this process knows the key well enough; None says nothing."""
         known = self._known.get(secret)
-        return known.caller if known is not None and known.until > self._clock.monotonic() else None
+        if known is None or not self._reads.still_holds(known.name, known.json, known.until):
+            return None
+        if known.expires_at is not None and known.expires_at <= self._clock.now():
+            return None
+        return known.caller
 
     async def authenticate(self, secret: str) -> Caller | None:
         """Return the caller, None where the key is not valid.
@@ -70,21 +86,25 @@ class KeyAuthenticator:
             Unavailable: the database is away and the key is not known.
             LiveKeyRefused: it is a live key, and this gateway takes none.
         """
-        known = self._known.get(secret)
-        if known is not None and known.until > self._clock.monotonic():
-            return known.caller
         if not is_well_formed(secret):
             return None
         if not self._takes_live_keys and is_live(secret):
             raise LiveKeyRefused
         asked_at = self._clock.monotonic()
-        stored = await self._find.submit((digest(secret, self._pepper),))
-        caller = self._caller(stored)
-        self._remember(secret, _Known(caller, asked_at + KEY_TTL_S))
+        hashed = digest(secret, self._pepper)
+        name = api_key_name(hashed)
+        json = await self._reads.one(API_KEY, name, lambda: self._load(hashed))
+        caller = None if json is None else self._caller(stored := _StoredKey.model_validate_json(json))
+        if json is not None and caller is not None:
+            self._remember(secret, _Known(caller, name, json, asked_at + API_KEY.ttl_s, stored.expires_at))
         return caller
 
-    def _caller(self, stored: _StoredKey | None) -> Caller | None:
-        if stored is None or stored.revoked_at is not None:
+    async def _load(self, hashed: bytes) -> Loaded:
+        stored = await self._find.submit((hashed,))
+        return Loaded(None if stored is None else stored.model_dump_json().encode(), 0)
+
+    def _caller(self, stored: _StoredKey) -> Caller | None:
+        if stored.revoked_at is not None:
             return None
         if stored.expires_at is not None and stored.expires_at <= self._clock.now():
             return None

@@ -9,7 +9,7 @@ from serve_app.domain.ids import Prefix
 from serve_app.http.money_answers import money_response, owner_of
 from serve_app.http.operation import Call, Operation
 from serve_app.http.parameters import claim_of, page_start, path_id
-from serve_app.http.response import Response, json_response, page_response
+from serve_app.http.response import Response, json_response
 from serve_app.merchants.secrets import Scope
 from serve_app.payments.repository import PageRequest
 from serve_app.payments.schemas import (
@@ -25,7 +25,6 @@ from serve_app.payments.schemas import (
 from serve_app.payments.service import Change, NewPayment, PaymentService
 from serve_app.problems import invalid
 from serve_app.processors.tokens import TestCard, lookup_token
-from serve_app.snapshots import encode_payment
 
 _MONEY_PROBLEMS = (
     "payment_declined",
@@ -107,8 +106,7 @@ class PaymentEndpoints:
 
     async def get(self, call: Call) -> Response:
         """Read a payment."""
-        payment = await self._payments.get(owner_of(call), _payment_id(call))
-        return json_response(200, encode_payment(payment))
+        return json_response(200, await self._payments.get(owner_of(call), _payment_id(call)))
 
     async def page(self, call: Call) -> Response:
         """List payments."""
@@ -120,15 +118,13 @@ class PaymentEndpoints:
             created_gte=query.created_gte,
             created_lt=query.created_lt,
         )
-        payments, has_more = await self._payments.page(owner_of(call), request)
-        return page_response([encode_payment(payment) for payment in payments], has_more)
+        return json_response(200, await self._payments.page(owner_of(call), request))
 
     async def update(self, call: Call) -> Response:
         """Change a payment's description or metadata."""
         body = call.body_as(UpdatePayment)
         change = Change(frozenset(body.model_fields_set), body.description, body.metadata)
-        payment = await self._payments.update(owner_of(call), _payment_id(call), change)
-        return json_response(200, encode_payment(payment))
+        return json_response(200, await self._payments.update(owner_of(call), _payment_id(call), change))
 
     async def capture(self, call: Call) -> Response:
         """Capture an authorized payment."""

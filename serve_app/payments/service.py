@@ -14,13 +14,16 @@ from serve_app.attempts.idempotent import Current, IdempotentRequests
 from serve_app.attempts.intent import Intent, Owner, Requester
 from serve_app.attempts.operations import Operations, claim_key, find_payment
 from serve_app.attempts.repository import StoredClaim
+from serve_app.attempts.rows import PaymentKey
 from serve_app.attempts.sender import Processors
+from serve_app.caching.changes import Changes
 from serve_app.domain.attempt import Attempt, AttemptKind
-from serve_app.domain.errors import ConcurrentChange
+from serve_app.domain.errors import ConcurrentChange, NotFound
 from serve_app.domain.events import EventType
 from serve_app.domain.idempotency import Claim
 from serve_app.domain.ids import Prefix, new_id, public_id
 from serve_app.domain.payment import Payment, PaymentStatus
+from serve_app.payments.cached import CachedPayments
 from serve_app.payments.repository import PageRequest, PaymentRepository, UpdateRow
 from serve_app.payments.timeline import timeline
 from serve_app.snapshots import encode_payment
@@ -64,9 +67,13 @@ class PaymentService:
         requests: IdempotentRequests,
         operations: Operations,
         processors: Processors,
+        cached: CachedPayments,
+        changes: Changes,
         clock: Clock,
         processor_timeout_s: float,
     ) -> None:
+        self._cached = cached
+        self._changes = changes
         self._payments = payments
         self._engine = engine
         self._requests = requests
@@ -102,31 +109,40 @@ class PaymentService:
         """Release an authorized payment."""
         return await self._operations.run(owner, payment_id, AttemptKind.VOID, claim, self._current(owner))
 
-    async def get(self, owner: Owner, payment_id: UUID) -> Payment:
-        """Return the payment as it is now.
+    async def get(self, owner: Owner, payment_id: UUID) -> bytes:
+        """Return the payment as it is now, as JSON.
 
         Raises:
             NotFound: this merchant has none of that id in this mode.
         """
-        return await find_payment(self._payments, owner, payment_id)
+        json = await self._cached.find(PaymentKey(owner.merchant_id, owner.livemode, payment_id))
+        if json is None:
+            raise NotFound("payment", public_id(Prefix.PAYMENT, payment_id))
+        return json
 
-    async def page(self, owner: Owner, request: PageRequest) -> tuple[list[Payment], bool]:
-        """Return up to `limit` payments, newest first, and whether there are older ones."""
-        found = await self._payments.page(owner.merchant_id, owner.livemode, replace(request, limit=request.limit + 1))
-        return found[: request.limit], len(found) > request.limit
+    async def page(self, owner: Owner, request: PageRequest) -> bytes:
+        """Return a page of up to `limit` payments as JSON, newest first."""
+        return await self._cached.page(owner.merchant_id, owner.livemode, request)
 
-    async def update(self, owner: Owner, payment_id: UUID, change: Change) -> Payment:
-        """Change the description or the metadata; safe to repeat.
+    async def update(self, owner: Owner, payment_id: UUID, change: Change) -> bytes:
+        """Change the description or the metadata, and return the payment as JSON; safe to repeat.
 
         Raises:
             NotFound: this merchant has none of that id in this mode.
             ConcurrentChange: others kept changing it.
         """
-        for _ in range(_TRIES_MAX):
-            changed = self._changed(await self.get(owner, payment_id), change)
-            if await self._payments.update(_update_row(changed, owner.requester)):
-                return changed
-        raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, payment_id))
+        told = self._changes.of(PaymentKey(owner.merchant_id, owner.livemode, payment_id))
+        try:
+            for _ in range(_TRIES_MAX):
+                changed = self._changed(await find_payment(self._payments, owner, payment_id), change)
+                json = encode_payment(changed)
+                await told.begun()
+                if await self._payments.update(_update_row(changed, json, owner.requester)):
+                    await told.end(changed.version, json)
+                    return json
+            raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, payment_id))
+        finally:
+            await told.end_unknown()
 
     async def timeline(self, owner: Owner, payment_id: UUID) -> list[dict[str, Any]]:
         """Return all that happened to a payment, in order.
@@ -134,7 +150,7 @@ class PaymentService:
         Raises:
             NotFound: this merchant has none of that id in this mode.
         """
-        payment = await self.get(owner, payment_id)
+        payment = await find_payment(self._payments, owner, payment_id)
         return timeline(await self._payments.timeline(owner.merchant_id, payment.id))
 
     def _new_intent(self, owner: Owner, wanted: NewPayment, claim: Claim | None, processor: str) -> Intent:
@@ -181,12 +197,12 @@ class PaymentService:
 
     def _current(self, owner: Owner) -> Current:
         async def current(stored: StoredClaim) -> bytes:
-            return encode_payment(await self.get(owner, stored.payment_id))
+            return await self.get(owner, stored.payment_id)
 
         return current
 
 
-def _update_row(payment: Payment, requester: Requester) -> UpdateRow:
+def _update_row(payment: Payment, json: bytes, requester: Requester) -> UpdateRow:
     return UpdateRow(
         merchant_id=payment.merchant_id,
         payment_id=payment.id,
@@ -197,7 +213,7 @@ def _update_row(payment: Payment, requester: Requester) -> UpdateRow:
         updated_at=payment.updated_at,
         event_id=new_id(),
         event_type=EventType.PAYMENT_UPDATED.value,
-        event_data=encode_payment(payment).decode(),
+        event_data=json.decode(),
         audit_id=new_id(),
         audit_object=public_id(Prefix.PAYMENT, payment.id),
         key_id=requester.key_id,

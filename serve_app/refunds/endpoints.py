@@ -10,11 +10,10 @@ from serve_app.domain.ids import Prefix
 from serve_app.http.money_answers import money_response, owner_of
 from serve_app.http.operation import Call, Operation
 from serve_app.http.parameters import claim_of, page_start, path_id
-from serve_app.http.response import Response, json_response, page_response
+from serve_app.http.response import Response, json_response
 from serve_app.merchants.secrets import Scope
 from serve_app.refunds.schemas import CreateRefund, ListRefunds, RefundPage, RefundView
 from serve_app.refunds.service import RefundService
-from serve_app.snapshots import encode_payment, encode_refund
 
 _OF_PAYMENT = "/v1/payments/{payment_id}/refunds"
 _TAG = "Refunds"
@@ -55,20 +54,18 @@ class RefundEndpoints:
         answer = await self._refunds.create(owner, _payment_id(call), body.amount, body.reason, claim_of(call))
         if answer.state is AttemptState.SUCCEEDED or answer.state.is_open:
             return money_response(answer, 201, answer.body)
-        payment = await self._refunds.payment_of(owner, answer.payment_id)
-        return money_response(answer, 201, encode_payment(payment))
+        return money_response(answer, 201, await self._refunds.payment_of(owner, answer.payment_id))
 
     async def get(self, call: Call) -> Response:
         """Read a refund."""
-        refund = await self._refunds.get(owner_of(call), path_id(call, "refund_id", Prefix.REFUND))
-        return json_response(200, encode_refund(refund))
+        refund_id = path_id(call, "refund_id", Prefix.REFUND)
+        return json_response(200, await self._refunds.get(owner_of(call), refund_id))
 
     async def page(self, call: Call) -> Response:
         """List a payment's refunds."""
         query = call.query_as(ListRefunds)
         before = page_start(query.starting_after, Prefix.REFUND)
-        refunds, has_more = await self._refunds.page(owner_of(call), _payment_id(call), before, query.limit)
-        return page_response([encode_refund(refund) for refund in refunds], has_more)
+        return json_response(200, await self._refunds.page(owner_of(call), _payment_id(call), before, query.limit))
 
 
 def _payment_id(call: Call) -> UUID:

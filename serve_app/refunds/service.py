@@ -5,25 +5,23 @@ from __future__ import annotations
 from uuid import UUID
 
 from serve_app.attempts.answer import Answer
-from serve_app.attempts.engine import PaymentReader
 from serve_app.attempts.idempotent import Current
 from serve_app.attempts.intent import Owner
-from serve_app.attempts.operations import Operations, find_payment
+from serve_app.attempts.operations import Operations
 from serve_app.attempts.repository import StoredClaim
+from serve_app.attempts.rows import PaymentKey
 from serve_app.domain.attempt import AttemptKind
 from serve_app.domain.errors import NotFound
 from serve_app.domain.idempotency import Claim
 from serve_app.domain.ids import Prefix, public_id
-from serve_app.domain.payment import Payment
-from serve_app.domain.refund import Refund
-from serve_app.refunds.repository import RefundRepository
-from serve_app.snapshots import encode_refund
+from serve_app.payments.cached import CachedPayments
+from serve_app.refunds.cached import CachedRefunds
 
 
 class RefundService:
     """Makes, reads and lists refunds."""
 
-    def __init__(self, refunds: RefundRepository, payments: PaymentReader, operations: Operations) -> None:
+    def __init__(self, refunds: CachedRefunds, payments: CachedPayments, operations: Operations) -> None:
         self._refunds = refunds
         self._payments = payments
         self._operations = operations
@@ -36,8 +34,8 @@ class RefundService:
             owner, payment_id, AttemptKind.REFUND, claim, self._current(owner), amount=amount, reason=reason
         )
 
-    async def get(self, owner: Owner, refund_id: UUID) -> Refund:
-        """Return the refund as it is now.
+    async def get(self, owner: Owner, refund_id: UUID) -> bytes:
+        """Return the refund as it is now, as JSON.
 
         Raises:
             NotFound: this merchant has none of that id in this mode.
@@ -47,23 +45,29 @@ class RefundService:
             raise NotFound("refund", public_id(Prefix.REFUND, refund_id))
         return refund
 
-    async def payment_of(self, owner: Owner, payment_id: UUID) -> Payment:
-        """Return the payment of a refund as it is now."""
-        return await find_payment(self._payments, owner, payment_id)
-
-    async def page(self, owner: Owner, payment_id: UUID, before: UUID | None, limit: int) -> tuple[list[Refund], bool]:
-        """Return up to `limit` refunds of a payment, newest first, and whether there are older ones.
+    async def payment_of(self, owner: Owner, payment_id: UUID) -> bytes:
+        """Return the payment of a refund as it is now, as JSON.
 
         Raises:
             NotFound: this merchant has no such payment in this mode.
         """
-        payment = await find_payment(self._payments, owner, payment_id)
-        found = await self._refunds.page(owner.merchant_id, payment.id, before, limit + 1)
-        return found[:limit], len(found) > limit
+        payment = await self._payments.find(PaymentKey(owner.merchant_id, owner.livemode, payment_id))
+        if payment is None:
+            raise NotFound("payment", public_id(Prefix.PAYMENT, payment_id))
+        return payment
+
+    async def page(self, owner: Owner, payment_id: UUID, before: UUID | None, limit: int) -> bytes:
+        """Return a page of up to `limit` refunds of a payment as JSON, newest first.
+
+        Raises:
+            NotFound: this merchant has no such payment in this mode.
+        """
+        await self.payment_of(owner, payment_id)
+        return await self._refunds.page(PaymentKey(owner.merchant_id, owner.livemode, payment_id), before, limit)
 
     def _current(self, owner: Owner) -> Current:
         async def current(stored: StoredClaim) -> bytes:
             assert stored.refund_id is not None, "the attempt of a refund names it"
-            return encode_refund(await self.get(owner, stored.refund_id))
+            return await self.get(owner, stored.refund_id)
 
         return current

@@ -14,6 +14,7 @@ from serve_app.attempts.owned import OwnedWork
 from serve_app.attempts.repository import AttemptRepository
 from serve_app.attempts.rows import ClaimKey
 from serve_app.attempts.sender import Processors
+from serve_app.caching.changes import Changes
 from serve_app.domain.attempt import Attempt, AttemptKind, AttemptState
 from serve_app.domain.idempotency import Claim
 from serve_app.domain.ids import new_id
@@ -47,7 +48,7 @@ async def test_a_lost_begin_is_withdrawn_and_its_key_starts_anew(postgres: TestP
     """The request is answered that nothing was stored; soon that is true, and the repeat takes the money once."""
     database = await Database.open(postgres.url(APP_ROLE), name="tests", manager=None, want=4)
     attempts, payments, owned = LosesFirstCommit(database), PaymentRepository(database), OwnedWork(10)
-    engine = AttemptEngine(attempts, payments, Processors(Simulator(), None), owned, SystemClock())
+    engine = AttemptEngine(attempts, payments, Processors(Simulator(), None), owned, Changes(None), SystemClock())
     merchant_id, claim = new_id(), Claim(new_id().hex, b"f" * 16)
     first = _intent(merchant_id, claim)
     with pytest.raises(Unavailable):
@@ -63,7 +64,9 @@ async def test_a_batch_that_ran_twice_goes_on(postgres: TestPostgres) -> None:
     """An attempt that finds its own row, stored by a COMMIT that was lost on the wire, is carried out."""
     database = await Database.open(postgres.url(APP_ROLE), name="tests", manager=None, want=4)
     attempts, payments = AttemptRepository(database), PaymentRepository(database)
-    engine = AttemptEngine(attempts, payments, Processors(Simulator(), None), OwnedWork(10), SystemClock())
+    engine = AttemptEngine(
+        attempts, payments, Processors(Simulator(), None), OwnedWork(10), Changes(None), SystemClock()
+    )
     intent = _intent(new_id(), Claim(new_id().hex, b"f" * 16))
     assert await attempts.begin_payment(intent)
     assert (await engine.run_payment(intent)).state is AttemptState.SUCCEEDED

@@ -9,6 +9,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from pydantic_core import from_json
 
 from actors.pool.database import Database
 from actors.runtime.clock import SystemClock
@@ -86,7 +87,8 @@ async def _abandoned(database: Database, *, capture: bool = True) -> Intent:
 
 async def _status(services: Services, intent: Intent) -> PaymentStatus:
     payment = intent.payment
-    return (await services.payments.get(owner(payment.merchant_id, UUID(int=0)), payment.id)).status
+    json = await services.payments.get(owner(payment.merchant_id, UUID(int=0)), payment.id)
+    return PaymentStatus(from_json(json)["status"])
 
 
 async def test_one_that_was_never_sent_is_refused_and_fails(database: Database) -> None:

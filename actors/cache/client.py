@@ -1,0 +1,332 @@
+"""The cache as a process uses it: reads through a near cache and the shards, and transitions for writers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from actors.cache.counts import Counts
+from actors.cache.link import ShardLink, ShardPort
+from actors.cache.messages import Bypass, End, Fill, GiveUp, Hit, Load, Publication, ShardSnapshot, Wait, Want
+from actors.cache.near import NearCache, NearEntry, NearSession
+from actors.cache.ring import Ring
+from actors.cache.shard import LEASE_S
+from actors.runtime.errors import ActorError, Unavailable
+
+READ_TIMEOUT_S = 0.5
+"""How long a read waits for a shard before it asks the database."""
+BEGIN_WITHIN_S = 8.0
+"""How long a writer waits for a shard: longer than a restart and the lease that follows it."""
+COMMIT_WITHIN_S = 0.5
+"""How soon after ``begun`` a commit is expected. Should it take longer, in a process that stalls meanwhile for longer
+than the lease, readers may see the change come and go until it is acknowledged; never after."""
+NEGATIVE_TTL_S = 5.0
+NEAR_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the database has: ``value`` None where there is no such thing. ``version`` rises with every change."""
+
+    value: bytes | None
+    version: int
+
+
+Loader = Callable[[], Awaitable[Loaded]]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A read that others of this process may join while its session is valid."""
+
+    session: NearSession
+    result: asyncio.Future[tuple[bytes | None, bool]]
+
+
+class CacheClient:
+    """Reads and transitions of one process. Bound to the loop in which ``start`` was called."""
+
+    def __init__(
+        self,
+        ports: Mapping[str, ShardPort],
+        owner: str,
+        *,
+        near_bytes: int = NEAR_BYTES,
+        lease_s: float = LEASE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._near = NearCache(near_bytes)
+        self._ring = Ring(sorted(ports))
+        self._links = {
+            name: ShardLink(
+                name, port, owner, clock=clock, lease_s=lease_s, applied=self._invalidated, report=lambda: self.counts
+            )
+            for name, port in ports.items()
+        }
+        self._reading: dict[str, _Reading] = {}
+        self._keeping: list[asyncio.Task[None]] = []
+        self._refreshing: set[asyncio.Task[None]] = set()
+        self.counts: dict[str, Counts] = {}
+
+    def start(self) -> None:
+        """Begin sessions with the shards."""
+        loop = asyncio.get_running_loop()
+        self._keeping = [loop.create_task(link.keep_up()) for link in self._links.values()]
+
+    async def close(self) -> None:
+        """End the sessions; what is held near is not served any more."""
+        tasks = [*self._keeping, *self._refreshing]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def peek(self, key: str) -> bytes | None:
+        """Return what is held near, without waiting for anything; None says nothing."""
+        entry = self._near.get(key, self._clock())
+        if entry is None or entry.value is None:
+            return None
+        self._counts(key).near_hits += 1
+        return entry.value
+
+    async def read(self, key: str, load: Loader, *, ttl_s: float, tag: str | None = None) -> bytes | None:
+        """Return the value, None where there is no such thing: from near, from its shard, or by ``load``.
+
+        What is returned is no older than any write that was acknowledged, and any read that ended, before the call. A
+        ``tag`` groups keys that change together; those are kept at the shard alone. Raises what ``load`` raises.
+        """
+        counts = self._counts(key)
+        now = self._clock()
+        if tag is None:
+            entry = self._near.get(key, now)
+            if entry is not None:
+                counts.near_hits += 1
+                return entry.value
+            reading = self._reading.get(key)
+            if reading is not None and reading.session.valid_until > now:
+                value, shared = await asyncio.shield(reading.result)
+                if shared:
+                    counts.joined += 1
+                    return value
+                now = self._clock()
+        link = self._links[self._ring.owner(tag or key)]
+        session = link.current(now)
+        if session is None:
+            return await self._bypassed(counts, "no session", load)
+        if tag is not None or key in self._reading:
+            return (await self._ask(link, session, Want(key, tag, tag is None), load, ttl_s, counts))[0]
+        return await self._read_for_all(link, session, key, load, ttl_s, counts)
+
+    async def warm(self, key: str, load: Loader, *, ttl_s: float) -> None:
+        """Have the key's shard hold it; this process does not."""
+        link = self._links[self._ring.owner(key)]
+        session = link.current(self._clock())
+        if session is not None:
+            answer = await link.read(session, Want(key, None, False), READ_TIMEOUT_S)
+            if isinstance(answer, Load):
+                await self._load(link, session, key, answer.token, load, ttl_s, Counts())
+
+    async def snapshots(self) -> dict[str, ShardSnapshot | None]:
+        """Return the state of every shard by its name, None where it does not answer."""
+
+        async def ask(link: ShardLink) -> ShardSnapshot | None:
+            try:
+                return await link.port.snapshot()
+            except ActorError:
+                return None
+
+        return dict(zip(self._links, await asyncio.gather(*map(ask, self._links.values())), strict=True))
+
+    async def invalidate(self, keys: Sequence[str] = (), tags: Sequence[str] = (), models: Sequence[str] = ()) -> int:
+        """Have every cache drop these keys, what is grouped under these tags, and all of these models; return how many
+        values that were. When it returns nobody serves them. Raises ``ActorError`` where a shard does not answer.
+        """
+        links = list(self._links.values())
+        dropped = await asyncio.gather(
+            *(link.port.invalidate(tuple(keys), tuple(tags), tuple(models)) for link in links)
+        )
+        return sum(dropped)
+
+    def transition(self, keys: Iterable[str], tags: Iterable[str] = ()) -> Transition:
+        """Begin to change these keys and what is grouped under these tags. End it, whatever comes of it."""
+        parts: dict[str, tuple[list[str], list[str]]] = {}
+        for key in keys:
+            parts.setdefault(self._ring.owner(key), ([], []))[0].append(key)
+        for tag in tags:
+            parts.setdefault(self._ring.owner(tag), ([], []))[1].append(tag)
+        deadline = self._clock() + BEGIN_WITHIN_S
+        return Transition(
+            [
+                _Part(self._links[name], tuple(own_keys), tuple(own_tags), deadline)
+                for name, (own_keys, own_tags) in parts.items()
+            ],
+            self._clock,
+        )
+
+    async def _read_for_all(
+        self, link: ShardLink, session: NearSession, key: str, load: Loader, ttl_s: float, counts: Counts
+    ) -> bytes | None:
+        """Read, and let others of this process have the result."""
+        result: asyncio.Future[tuple[bytes | None, bool]] = asyncio.get_running_loop().create_future()
+        reading = self._reading[key] = _Reading(session, result)
+        try:
+            outcome = await self._ask(link, session, Want(key, None, True), load, ttl_s, counts)
+            result.set_result(outcome)
+            return outcome[0]
+        except Exception as error:
+            result.set_exception(error)
+            result.exception()  # Whether or not somebody has joined.
+            raise
+        finally:
+            if self._reading.get(key) is reading:
+                del self._reading[key]
+            if not result.done():
+                result.set_result((None, False))
+
+    async def _ask(
+        self, link: ShardLink, session: NearSession, want: Want, load: Loader, ttl_s: float, counts: Counts
+    ) -> tuple[bytes | None, bool]:
+        """Return the value, and whether those who joined this read may have it."""
+        answer = await link.read(session, want, READ_TIMEOUT_S)
+        if isinstance(answer, Wait):
+            counts.waited += 1
+            answer = await link.wait(session, want, answer.token)
+        match answer:
+            case Hit():
+                counts.shard_hits += 1
+                counts.negative_hits += answer.value is None
+                if answer.refresh:
+                    self._refresh(link, session, want.key, answer.refresh, load, ttl_s, counts)
+                if answer.hold:
+                    self._keep(session, want.key, answer, answer.value, answer.version, answer.ttl_s)
+                return answer.value, answer.hold > 0
+            case Load():
+                loaded = await self._load(link, session, want.key, answer.token, load, ttl_s, counts)
+                if answer.hold:
+                    self._keep(session, want.key, answer, loaded.value, loaded.version, _ttl(loaded, ttl_s))
+                return loaded.value, answer.hold > 0
+            case Bypass():
+                return await self._bypassed(counts, answer.reason, load), False
+            case Wait():
+                raise AssertionError("a wait ends with an answer")
+
+    async def _load(
+        self, link: ShardLink, session: NearSession, key: str, token: int, load: Loader, ttl_s: float, counts: Counts
+    ) -> Loaded:
+        counts.loads += 1
+        try:
+            loaded = await load()
+        except BaseException:
+            link.tell(session, GiveUp(key, token))
+            raise
+        link.tell(session, Fill(key, token, loaded.value, loaded.version, _ttl(loaded, ttl_s)))
+        return loaded
+
+    def _refresh(
+        self, link: ShardLink, session: NearSession, key: str, token: int, load: Loader, ttl_s: float, counts: Counts
+    ) -> None:
+        async def refresh() -> None:
+            counts.refreshes += 1
+            await self._load(link, session, key, token, load, ttl_s, counts)
+
+        task = asyncio.get_running_loop().create_task(refresh())
+        self._refreshing.add(task)
+        task.add_done_callback(self._refreshed)
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        self._refreshing.discard(task)
+        if not task.cancelled():
+            # A failed refresh costs nothing: the value is there, and the next reader tries again.
+            task.exception()
+
+    def _keep(
+        self, session: NearSession, key: str, answer: Hit | Load, value: bytes | None, version: int, ttl_s: float
+    ) -> None:
+        now = self._clock()
+        if not session.is_current(key, answer.sequence):
+            # An invalidation has overtaken the answer, and with it the shard took the permission back.
+            self._counts(key).stale_refusals += 1
+            return
+        self._near.keep(key, NearEntry(value, version, now + ttl_s, session, answer.hold))
+
+    async def _bypassed(self, counts: Counts, reason: str, load: Loader) -> bytes | None:
+        counts.bypasses[reason] = counts.bypasses.get(reason, 0) + 1
+        return (await load()).value
+
+    def _invalidated(self, keys: Sequence[str]) -> None:
+        self._near.drop(keys)
+        for key in keys:
+            # Reads that are under way may go on; later ones may not join them.
+            self._reading.pop(key, None)
+
+    def _counts(self, key: str) -> Counts:
+        model = key[: key.index(":")]
+        counts = self.counts.get(model)
+        if counts is None:
+            counts = self.counts[model] = Counts()
+        return counts
+
+
+class _Part:
+    """The keys of a transition that one shard owns."""
+
+    def __init__(self, link: ShardLink, keys: tuple[str, ...], tags: tuple[str, ...], deadline: float) -> None:
+        self.link = link
+        self.keys = keys
+        self.tags = tags
+        self._deadline = deadline
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        begin = self.link.begin(self.keys, self.tags, self._deadline)
+        self.beginning = asyncio.get_running_loop().create_task(begin)
+
+    async def in_force(self) -> tuple[NearSession, int]:
+        return await asyncio.shield(self.beginning)
+
+
+class Transition:
+    """A change of some keys, from before its first commit until after its last."""
+
+    def __init__(self, parts: Sequence[_Part], clock: Callable[[], float]) -> None:
+        self._parts = parts
+        self._clock = clock
+
+    async def begun(self) -> None:
+        """Wait until no cache serves the keys; commit nothing before. Safe to repeat.
+
+        Raises:
+            Unavailable: a shard did not confirm it in time; nothing may be committed.
+        """
+        for part in self._parts:
+            session, _ = await part.in_force()
+            while session.valid_until <= self._clock() + COMMIT_WITHIN_S:
+                # This process stalled, or the shard was lost: what was confirmed does not hold long enough any more.
+                part.begin_again()
+                session, _ = await part.in_force()
+
+    async def end(self, published: Sequence[Publication] = (), *, certain: bool = True) -> None:
+        """End it with the states that were committed; when it returns the change may be acknowledged.
+
+        ``certain`` False: nobody knows what was committed, so the caches keep nothing of these keys. It returns at
+        once while the shards hold what they confirmed; where one was lost meanwhile, it waits for its successor.
+        """
+        for part in self._parts:
+            states = tuple(state for state in published if state.key in part.keys)
+            await self._end(part, states, certain=certain)
+
+    async def _end(self, part: _Part, states: tuple[Publication, ...], *, certain: bool) -> None:
+        try:
+            session, transition = await part.in_force()
+        except Unavailable:
+            return  # It never began, so nothing was committed.
+        if session.valid_until <= self._clock():
+            # The shard may have stopped believing this process: readers may have cached what was before the commit.
+            session, transition = await part.link.begin(part.keys, part.tags, self._clock() + BEGIN_WITHIN_S)
+        part.link.tell(session, End(transition, states, certain))
+
+
+def _ttl(loaded: Loaded, ttl_s: float) -> float:
+    return ttl_s if loaded.value is not None else min(ttl_s, NEGATIVE_TTL_S)

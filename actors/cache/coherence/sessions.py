@@ -1,0 +1,153 @@
+"""The directory: which process holds which keys near, what it has yet to drop, and until when it is believed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+from actors.cache.messages import NoSession, Notices
+
+
+class Session:
+    """One process at one shard.
+
+    A process that holds a key near is told before the key changes, and the change waits until it has acknowledged or
+    its lease has run out. The lease counts from when the process sent its last listen, here from when it arrived, so
+    the process stops believing first.
+    """
+
+    __slots__ = ("acknowledged", "heard_at", "held", "id", "listener", "notices", "owner", "waiting")
+
+    def __init__(self, session: int, owner: str, now: float, sequence: int) -> None:
+        self.id = session
+        self.owner = owner
+        self.heard_at = now
+        self.acknowledged = sequence
+        self.held: dict[str, int] = {}
+        self.notices: dict[str, int] = {}
+        self.waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.listener: asyncio.Future[None] | None = None
+
+    def acknowledge(self, sequence: int) -> None:
+        """The process has dropped everything up to this number."""
+        if sequence <= self.acknowledged:
+            return
+        self.acknowledged = sequence
+        self.notices = {key: number for key, number in self.notices.items() if number > sequence}
+        still: list[tuple[int, asyncio.Future[None]]] = []
+        for number, done in self.waiting:
+            if number > sequence:
+                still.append((number, done))
+            elif not done.done():
+                done.set_result(None)
+        self.waiting = still
+
+    def notify(self, sequence: int, key: str) -> None:
+        """Have the process drop the key."""
+        self.notices[key] = sequence
+        self.wake()
+
+    def wake(self) -> None:
+        """Answer the listen that is open."""
+        if self.listener is not None and not self.listener.done():
+            self.listener.set_result(None)
+
+    def acknowledgement_of(self, sequence: int) -> asyncio.Future[None]:
+        """Return what is done once the process has dropped everything up to this number, or is not believed."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append((sequence, done))
+        return done
+
+    def end(self) -> None:
+        """Nobody waits for this process any more."""
+        for _, done in self.waiting:
+            if not done.done():
+                done.set_result(None)
+        self.waiting = []
+        self.wake()
+
+
+class Directory:
+    """All sessions of a shard."""
+
+    def __init__(self, lease_s: float, held_max: int, first_session: int) -> None:
+        self._lease_s = lease_s
+        self._held_max = held_max
+        self._next_session = first_session
+        self._holds = 0
+        self._sessions: dict[int, Session] = {}
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._sessions.values())
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(self, owner: str, now: float, sequence: int) -> Session:
+        """Begin a session. An older one of the same owner runs on until its lease ends."""
+        self._next_session += 1
+        session = self._sessions[self._next_session] = Session(self._next_session, owner, now, sequence)
+        return session
+
+    def get(self, session: int) -> Session:
+        """Return a session that is believed; raise NoSession."""
+        found = self._sessions.get(session)
+        if found is None:
+            raise NoSession
+        return found
+
+    def hold(self, session: Session, key: str) -> int:
+        """Note that the process may keep the key near; return the number of this permission, 0: it may not."""
+        if key not in session.held and len(session.held) >= self._held_max:
+            return 0
+        self._holds += 1
+        session.held[key] = self._holds
+        return self._holds
+
+    def dropped(self, session: Session, drops: Iterable[tuple[str, int]]) -> None:
+        """The process let go of keys of its own accord, each under the permission of that number."""
+        for key, hold in drops:
+            # A later permission for the same key has crossed this report on the wire.
+            if session.held.get(key) == hold:
+                del session.held[key]
+
+    def revoke(self, key: str, sequence: int, writer: Session | None) -> list[asyncio.Future[None]]:
+        """Have every holder of the key drop it; return what is done once each has, or is not believed any more.
+
+        One that was told before and has not acknowledged yet may still serve the key. The writer's own process is told
+        too, since others may change the key next, but not waited for: it drops the key as it hears the answer.
+        """
+        acknowledgements: list[asyncio.Future[None]] = []
+        for session in self._sessions.values():
+            if session.held.pop(key, None) is not None:
+                session.notify(sequence, key)
+            if session is not writer and key in session.notices:
+                acknowledgements.append(session.acknowledgement_of(session.notices[key]))
+        return acknowledgements
+
+    async def listen(self, session: Session, acknowledged: int, now: float, wait_s: float) -> Notices:
+        """Prolong the lease, take the acknowledgement, and answer with what must be dropped, once there is any."""
+        session.heard_at = now
+        session.acknowledge(acknowledged)
+        session.wake()  # An older listen of the process was given up by it.
+        if not session.notices:
+            listener: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            session.listener = listener
+            timer = asyncio.get_running_loop().call_later(wait_s, session.wake)
+            try:
+                await listener
+            finally:
+                timer.cancel()
+                if session.listener is listener:
+                    session.listener = None
+        if not session.notices:
+            return Notices(max(acknowledged, session.acknowledged), ())
+        return Notices(max(session.notices.values()), tuple(session.notices))
+
+    def expire(self, now: float) -> list[Session]:
+        """Drop the sessions whose lease has run out, and return them."""
+        lapsed = [session for session in self._sessions.values() if session.heard_at + self._lease_s <= now]
+        for session in lapsed:
+            del self._sessions[session.id]
+            session.end()
+        return lapsed

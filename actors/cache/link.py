@@ -1,0 +1,265 @@
+"""One process's connection to one shard: the session that it keeps up, and batches of what it asks and tells."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from actors.cache.counts import Report
+from actors.cache.messages import (
+    Answer,
+    Begin,
+    Bypass,
+    End,
+    Fill,
+    GiveUp,
+    NoSession,
+    Notices,
+    ShardSnapshot,
+    Want,
+    Welcome,
+)
+from actors.cache.near import NearSession
+from actors.runtime.coalescer import Coalescer
+from actors.runtime.errors import ActorError, Unavailable
+
+_BACKOFF_MAX_S = 0.5
+_IN_FLIGHT_MAX = 8
+_OUTBOX_MAX = 20_000
+
+
+class ShardPort(Protocol):
+    """A shard as its clients call it. Every call is safe to repeat.
+
+    Raises ``NoSession`` where the shard does not know the session, ``ActorError`` where it cannot be reached.
+    """
+
+    async def open_session(self, owner: str) -> Welcome:
+        """Begin a session."""
+        ...
+
+    async def listen(
+        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
+    ) -> Notices:
+        """Prolong the lease and wait for notices."""
+        ...
+
+    async def read(self, session: int, wants: Sequence[Want]) -> list[Answer]:
+        """Read keys."""
+        ...
+
+    async def wait(self, session: int, want: Want, token: int) -> Answer:
+        """Read a key that another process loads."""
+        ...
+
+    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[int]:
+        """Begin transitions."""
+        ...
+
+    async def begun(self, session: int, transition: int) -> int:
+        """Wait until a transition has begun."""
+        ...
+
+    async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
+        """Tell what loads and transitions came to."""
+        ...
+
+    async def snapshot(self) -> ShardSnapshot:
+        """Return the shard's state."""
+        ...
+
+    async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
+        """Drop what is cached; return how many values."""
+        ...
+
+
+class ShardLink:
+    """Keeps a session with a shard for as long as it runs.
+
+    ``applied`` is called with keys that may not be served any more, before the shard hears that they are dropped;
+    ``report`` gives the process's counts, which the shard keeps for whoever asks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        port: ShardPort,
+        owner: str,
+        *,
+        clock: Callable[[], float],
+        lease_s: float,
+        applied: Callable[[Sequence[str]], None],
+        report: Callable[[], Report],
+    ) -> None:
+        self.name = name
+        self.port = port
+        self._owner = owner
+        self._clock = clock
+        self._lease_s = lease_s
+        self._applied = applied
+        self._report = report
+        self._session: NearSession | None = None
+        self._opened = asyncio.Event()
+        self._transitions = 0
+        self._outbox: list[tuple[NearSession, Fill | GiveUp | End]] = []
+        self._telling: asyncio.Task[None] | None = None
+        self._reads = Coalescer[tuple[NearSession, Want], Answer](
+            self._read, name=f"reads of {name}", in_flight_max=_IN_FLIGHT_MAX, writes=False
+        )
+        self._begins = Coalescer[tuple[NearSession, Begin], int](
+            self._begin, name=f"transitions of {name}", in_flight_max=_IN_FLIGHT_MAX
+        )
+
+    def current(self, now: float) -> NearSession | None:
+        """Return the session while it is valid."""
+        session = self._session
+        return session if session is not None and session.valid_until > now else None
+
+    async def session(self) -> NearSession:
+        """Wait for a valid session."""
+        while True:
+            session = self.current(self._clock())
+            if session is not None:
+                return session
+            self._opened.clear()
+            await self._opened.wait()
+
+    async def keep_up(self) -> None:
+        """Keep a session, for ever; cancel it to end."""
+        backoff_s = 0.01
+        try:
+            while True:
+                try:
+                    await self._listen()
+                    backoff_s = 0.01
+                except NoSession:
+                    self.lose(self._session)
+                except ActorError:
+                    await asyncio.sleep(random.uniform(0, backoff_s))
+                    backoff_s = min(_BACKOFF_MAX_S, backoff_s * 2)
+        finally:
+            self.lose(self._session)
+
+    def lose(self, session: NearSession | None) -> None:
+        """The shard does not know this session: nothing that is held under it may be served."""
+        if session is not None:
+            session.end()
+            if session is self._session:
+                self._session = None
+
+    async def read(self, session: NearSession, want: Want, timeout_s: float) -> Answer:
+        """Read a key; a shard that cannot answer in time is bypassed."""
+        try:
+            return await self._reads.submit((session, want), timeout_s)
+        except NoSession:
+            self.lose(session)
+        except ActorError:
+            pass  # The database has the answer; what is wrong with the shard shows in `Bypass`.
+        return Bypass("unavailable")
+
+    async def wait(self, session: NearSession, want: Want, token: int) -> Answer:
+        """Read a key that another process loads."""
+        try:
+            return await self.port.wait(session.id, want, token)
+        except NoSession:
+            self.lose(session)
+        except ActorError:
+            pass
+        return Bypass("unavailable")
+
+    async def begin(self, keys: tuple[str, ...], tags: tuple[str, ...], deadline: float) -> tuple[NearSession, int]:
+        """Begin a transition; return it with the session under which it is in force.
+
+        Raises:
+            Unavailable: the shard did not confirm it before ``deadline`` of the clock; nothing may be committed.
+        """
+        self._transitions += 1
+        transition = self._transitions
+        backoff_s = 0.01
+        session: NearSession | None = None
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                while True:
+                    session = await self.session()
+                    try:
+                        sequence = await self._begins.submit((session, Begin(transition, keys, tags)))
+                        if sequence == 0:
+                            sequence = await self.port.begun(session.id, transition)
+                    except NoSession:
+                        self.lose(session)
+                        continue
+                    except ActorError:
+                        await asyncio.sleep(random.uniform(0, backoff_s))
+                        backoff_s = min(_BACKOFF_MAX_S, backoff_s * 2)
+                        continue
+                    self._apply(session, sequence, keys)
+                    return session, transition
+        except TimeoutError:
+            # It may have begun all the same, and the shard may believe that this process has dropped its copies.
+            self.lose(session)
+            raise Unavailable(self.name, "it did not let the change begin", 1.0) from None
+
+    def tell(self, session: NearSession, message: Fill | GiveUp | End) -> None:
+        """Have the shard told soon; again until it has heard, or the session is over."""
+        if isinstance(message, Fill) and len(self._outbox) >= _OUTBOX_MAX:
+            message = GiveUp(message.key, message.token)
+        self._outbox.append((session, message))
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    async def _listen(self) -> None:
+        session = self._session
+        sent_at = self._clock()
+        if session is None:
+            welcome = await self.port.open_session(self._owner)
+            self._session = NearSession(welcome.session, welcome.sequence, sent_at + self._lease_s)
+            self._opened.set()
+            return
+        drops, session.drops = session.drops, []
+        try:
+            notices = await self.port.listen(session.id, session.sequence, drops, self._report())
+        except ActorError:
+            session.drops = drops + session.drops
+            raise
+        if session is not self._session:
+            return
+        self._apply(session, notices.sequence, notices.keys)
+        session.sequence = max(session.sequence, notices.sequence)
+        session.valid_until = sent_at + self._lease_s
+        self._opened.set()
+
+    def _apply(self, session: NearSession, sequence: int, keys: Sequence[str]) -> None:
+        if keys:
+            session.apply(sequence, keys)
+            self._applied(keys)
+
+    async def _read(self, items: list[tuple[NearSession, Want]]) -> list[Answer | BaseException]:
+        session = items[0][0]
+        answers = iter(await self.port.read(session.id, [want for owner, want in items if owner is session]))
+        return [next(answers) if owner is session else NoSession() for owner, _ in items]
+
+    async def _begin(self, items: list[tuple[NearSession, Begin]]) -> list[int | BaseException]:
+        session = items[0][0]
+        sequences = iter(await self.port.begin(session.id, [begin for owner, begin in items if owner is session]))
+        return [next(sequences) if owner is session else NoSession() for owner, _ in items]
+
+    async def _tell(self) -> None:
+        backoff_s = 0.01
+        while self._outbox:
+            outbox, self._outbox = self._outbox, []
+            session = outbox[0][0]
+            mine = [message for owner, message in outbox if owner is session]
+            self._outbox = [item for item in outbox if item[0] is not session]
+            while session is self._session:
+                try:
+                    await self.port.tell(session.id, mine)
+                    backoff_s = 0.01
+                    break
+                except NoSession:
+                    self.lose(session)
+                except ActorError:
+                    await asyncio.sleep(random.uniform(0, backoff_s))
+                    backoff_s = min(_BACKOFF_MAX_S, backoff_s * 2)
+        self._telling = None

@@ -1,0 +1,71 @@
+"""The way to a shard's actor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from actors.cache.counts import Report
+from actors.cache.messages import Answer, Begin, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
+from actors.cache.shard import LEASE_S, LISTEN_S, LOAD_TIMEOUT_S
+from actors.runtime.client import ActorClient
+
+_CALL_TIMEOUT_S = 1.0
+_LISTEN_TIMEOUT_S = LISTEN_S + _CALL_TIMEOUT_S
+_BEGUN_TIMEOUT_S = 2 * LEASE_S
+
+
+class ActorPort(ActorClient):
+    """A ``ShardPort``. It tries each call once: the link knows what is worth another try, readers have the database.
+
+    Raises what ``ActorClient`` says, and ``NoSession``.
+    """
+
+    async def open_session(self, owner: str) -> Welcome:
+        """Begin a session."""
+        answer: Welcome = await self._once("open_session", owner)
+        return answer
+
+    async def listen(
+        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
+    ) -> Notices:
+        """Prolong the lease and wait for notices."""
+        answer: Notices = await self._once("listen", session, acknowledged, drops, report, timeout_s=_LISTEN_TIMEOUT_S)
+        return answer
+
+    async def read(self, session: int, wants: Sequence[Want]) -> list[Answer]:
+        """Read keys."""
+        answers: list[Answer] = await self._once("read", session, wants)
+        return answers
+
+    async def wait(self, session: int, want: Want, token: int) -> Answer:
+        """Read a key that another process loads."""
+        answer: Answer = await self._once("wait", session, want, token, timeout_s=LOAD_TIMEOUT_S + _CALL_TIMEOUT_S)
+        return answer
+
+    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[int]:
+        """Begin transitions."""
+        sequences: list[int] = await self._once("begin", session, beginnings)
+        return sequences
+
+    async def begun(self, session: int, transition: int) -> int:
+        """Wait until a transition has begun."""
+        sequence: int = await self._once("begun", session, transition, timeout_s=_BEGUN_TIMEOUT_S)
+        return sequence
+
+    async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
+        """Tell what loads and transitions came to."""
+        await self._once("tell", session, messages)
+
+    async def snapshot(self) -> ShardSnapshot:
+        """Return the shard's state."""
+        found: ShardSnapshot = await self._once("snapshot")
+        return found
+
+    async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
+        """Drop what is cached; return how many values."""
+        dropped: int = await self._once("invalidate", keys, tags, models, timeout_s=_BEGUN_TIMEOUT_S)
+        return dropped
+
+    async def _once(self, method: str, *arguments: Any, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
+        return await self._ask(method, *arguments, timeout_s=timeout_s, repeatable=False)

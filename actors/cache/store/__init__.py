@@ -1,0 +1,1 @@
+"""A bounded store of values that decides what to keep by how often each key is used."""

@@ -1,0 +1,130 @@
+"""`easypay cache`: see how the cache of a running gateway does, have it forget, have it load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cluster.cli.client import request
+from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, messages, results
+from cluster.state import StateFile
+
+_MIB = 1024 * 1024
+_PATH = "/ops/api/cache"
+_FORGET_TIMEOUT_S = 5.0
+
+app = typer.Typer(help="See and steer the cache.", no_args_is_help=True)
+
+
+@app.command()
+def stats(as_json: JsonOption = False, directory: DataDirOption = None) -> None:
+    """Show the shards, and how reads of each model ended."""
+    state = _call(directory, "", None)
+    if as_json:
+        print(json.dumps(state))
+        return
+    console = results()
+    if not state["shards"]:
+        console.print("The cache is switched off.")
+        return
+    shards = Table(
+        "Shard", "State", "Values", "MiB", "of", "Evicted", "Processes", "Held near", box=None, padding=(0, 2)
+    )
+    for shard in state["shards"]:
+        shards.add_row(
+            shard["name"],
+            "ready" if shard["ready"] else "[yellow]not ready[/]",
+            str(shard.get("entries", "")),
+            _mib(shard.get("bytes_used")),
+            _mib(shard.get("bound_bytes")),
+            str(shard.get("evictions", "")),
+            str(shard.get("sessions", "")),
+            str(shard.get("held", "")),
+        )
+    console.print(shards)
+    models = Table("Model", "Reads", "Hit rate", "Near", "Shard", "Loads", "Bypassed", box=None, padding=(0, 2))
+    for name, counts in state["models"].items():
+        models.add_row(
+            name,
+            str(counts["reads"]),
+            "" if counts["hit_rate"] is None else f"{counts['hit_rate']:.1%}",
+            str(counts["near_hits"] + counts["joined"]),
+            str(counts["shard_hits"]),
+            str(counts["loads"]),
+            str(sum(counts["bypasses"].values())),
+        )
+    console.print(models)
+
+
+@app.command()
+def invalidate(
+    model: Annotated[list[str] | None, typer.Option(help="Forget all of a model, such as payment.")] = None,
+    merchant: Annotated[list[str] | None, typer.Option(help="Forget all lists of a merchant (mer_...).")] = None,
+    as_json: JsonOption = False,
+    directory: DataDirOption = None,
+) -> None:
+    """Have every cache forget; when the command ends nobody serves it any more."""
+    answer = _call(directory, "/invalidate", {"models": model or [], "merchants": merchant or []})
+    print(json.dumps(answer) if as_json else f"{answer['dropped']} values dropped")
+
+
+@app.command()
+def warm(
+    merchant: Annotated[str, typer.Option(help="Whose payments (mer_...).")],
+    count: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 1000,
+    live: Annotated[bool, typer.Option("--live", help="Live payments instead of test payments.")] = False,
+    as_json: JsonOption = False,
+    directory: DataDirOption = None,
+) -> None:
+    """Load a merchant's newest payments."""
+    answer = _call(directory, "/warm", {"merchant": merchant, "livemode": live, "count": count})
+    print(json.dumps(answer) if as_json else f"{answer['payments']} payments are cached")
+
+
+def forget_keys_of(merchant: str, directory: Path | None) -> None:
+    """Have a gateway that runs forget its API keys and the audit trail of this merchant: both have just changed.
+
+    Where it does not answer it forgets by itself, keys within two seconds.
+    """
+    facts = _facts(directory)
+    if facts is not None:
+        body = {"models": ["api_key"], "merchants": [merchant]}
+        try:
+            request(f"{facts['url']}{_PATH}/invalidate", key=facts["admin_key"], body=body, timeout_s=_FORGET_TIMEOUT_S)
+        except OSError as error:
+            messages().print(f"the gateway was not told ({error}); it takes seconds until it hears of the change")
+
+
+def _call(directory: Path | None, path: str, body: dict[str, Any] | None) -> Any:
+    facts = _facts(directory)
+    if facts is None:
+        fail(f"no gateway runs on {data_dir(directory).path}; start one with easypay up")
+    try:
+        answer = request(f"{facts['url']}{_PATH}{path}", key=facts["admin_key"], body=body)
+    except OSError as error:
+        fail(f"the gateway does not answer: {error}")
+    if answer.status != 200:
+        fail(_fault(answer.body))
+    return answer.body
+
+
+def _facts(directory: Path | None) -> dict[str, Any] | None:
+    """Return what the launcher knows of its gateway, None where none runs."""
+    data = data_dir(directory)
+    state = StateFile(data.state_file).read() if data.holder() is not None else None
+    return None if state is None or "admin_key" not in state["facts"] else state["facts"]
+
+
+def _fault(problem: Any) -> str:
+    if not isinstance(problem, dict):
+        return "the gateway's answer cannot be read"
+    fields = "; ".join(f"{error['field']}: {error['message']}" for error in problem.get("errors", []))
+    return fields or str(problem.get("detail", problem.get("title")))
+
+
+def _mib(size: int | None) -> str:
+    return "" if size is None else f"{size / _MIB:.1f}"

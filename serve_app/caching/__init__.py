@@ -1,0 +1,1 @@
+"""What of the gateway is cached, under which names, and how changes keep it true."""

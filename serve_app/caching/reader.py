@@ -1,0 +1,47 @@
+"""Reads of cached models; where there is no cache, from the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from actors.cache.client import CacheClient, Loaded
+from serve_app.caching.models import Model
+
+
+class CachedReads:
+    """What the repositories read through. Values are JSON, ready to be sent."""
+
+    def __init__(self, cache: CacheClient | None) -> None:
+        self._cache = cache
+
+    async def one(self, model: Model, name: str, load: Callable[[], Awaitable[Loaded]]) -> bytes | None:
+        """Return one object as it is now, None where there is none. `load` gives it with its version."""
+        if self._cache is None:
+            return (await load()).value
+        return await self._cache.read(name, load, ttl_s=model.ttl_s)
+
+    def still_holds(self, name: str, value: bytes, until: float) -> bool:
+        """Say whether a value that this process read is known to be current: the cache holds that very object near.
+        Where nothing is cached it is believed until that moment of the monotonic clock.
+        """
+        return self._cache.peek(name) is value if self._cache is not None else until > time.monotonic()
+
+    async def page(self, model: Model, name: str, tag: str, load: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return a page as it is now; a change of anything under the tag makes it be loaded again."""
+        if self._cache is None:
+            return await load()
+
+        async def loaded() -> Loaded:
+            return Loaded(await load(), 0)
+
+        page = await self._cache.read(name, loaded, ttl_s=model.ttl_s, tag=tag)
+        assert page is not None, "a page is never absent"
+        return page
+
+    async def warm(self, model: Model, loads: Mapping[str, Callable[[], Awaitable[Loaded]]]) -> None:
+        """Have the shards hold these objects, by name; those that they hold are not loaded."""
+        if self._cache is not None:
+            cache = self._cache
+            await asyncio.gather(*(cache.warm(name, load, ttl_s=model.ttl_s) for name, load in loads.items()))

@@ -1,0 +1,1 @@
+"""Which cache policy hits how often, on traces that are made from a seed."""

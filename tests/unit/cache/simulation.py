@@ -1,0 +1,306 @@
+"""The whole cache in one event loop of virtual time: real shards and clients, a network that delays, loses and
+duplicates, processes that stall and die, shards that restart. Every run is determined by its seed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from actors.cache.client import CacheClient, Loaded
+from actors.cache.counts import Report
+from actors.cache.messages import Answer, Begin, End, Fill, GiveUp, Notices, Publication, ShardSnapshot, Want, Welcome
+from actors.cache.shard import CacheShard
+from actors.runtime.errors import Unavailable
+from tests.support.history import History, Seen
+
+_T = TypeVar("_T")
+
+MakeShard = Callable[[int, random.Random], CacheShard]
+MakeClient = Callable[["SimulatedProcess"], CacheClient]
+
+
+def plain_shard(incarnation: int, draw: random.Random) -> CacheShard:
+    """Make a shard as it is."""
+    return CacheShard(1_000_000, clock=_now, incarnation=incarnation, draw=draw)
+
+
+def plain_client(process: SimulatedProcess) -> CacheClient:
+    """Make a client as it is."""
+    return CacheClient(process.ports, process.name, near_bytes=1_000_000, clock=_now)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class SimulatedDatabase:
+    """Versions by key. A commit takes effect somewhere between its request and its answer, a read sees one moment."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self._draw = draw
+        self.versions: dict[str, int] = {}
+
+    async def load(self, key: str) -> Loaded:
+        """Read a row."""
+        await self._travel()
+        version = self.versions.get(key, 1)
+        await self._travel()
+        return Loaded(str(version).encode(), version)
+
+    async def commit(self, key: str) -> int:
+        """Change a row, and return its new version."""
+        await self._travel()
+        version = self.versions[key] = self.versions.get(key, 1) + 1
+        await self._travel()
+        return version
+
+    async def _travel(self) -> None:
+        await asyncio.sleep(self._draw.expovariate(1 / 0.002))
+
+
+class SimulatedShard:
+    """A shard that can be killed and comes back empty, under the same name."""
+
+    def __init__(self, make: MakeShard, draw: random.Random) -> None:
+        self._make = make
+        self._draw = draw
+        self._incarnation = 1
+        self.shard: CacheShard | None = make(1, draw)
+
+    def restart(self, away_s: float) -> None:
+        """Kill it; it is back after a while."""
+        self.shard = None
+        asyncio.get_running_loop().call_later(away_s, self._start)
+
+    def _start(self) -> None:
+        self._incarnation += 1
+        self.shard = self._make(self._incarnation, self._draw)
+
+
+class SimulatedPort:
+    """The way from one process to one shard."""
+
+    def __init__(self, target: SimulatedShard, process: SimulatedProcess, draw: random.Random) -> None:
+        self._target = target
+        self._process = process
+        self._draw = draw
+
+    async def open_session(self, owner: str) -> Welcome:
+        async def call(shard: CacheShard) -> Welcome:
+            return shard.open_session(owner)
+
+        return await self._call(call)
+
+    async def listen(
+        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
+    ) -> Notices:
+        return await self._call(lambda shard: shard.listen(session, acknowledged, list(drops), report))
+
+    async def read(self, session: int, wants: Sequence[Want]) -> list[Answer]:
+        async def call(shard: CacheShard) -> list[Answer]:
+            return shard.read(session, wants)
+
+        return await self._call(call)
+
+    async def wait(self, session: int, want: Want, token: int) -> Answer:
+        return await self._call(lambda shard: shard.wait(session, want, token))
+
+    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[int]:
+        async def call(shard: CacheShard) -> list[int]:
+            return shard.begin(session, beginnings)
+
+        return await self._call(call)
+
+    async def begun(self, session: int, transition: int) -> int:
+        return await self._call(lambda shard: shard.begun(session, transition))
+
+    async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
+        async def call(shard: CacheShard) -> None:
+            shard.tell(session, messages)
+
+        await self._call(call)
+
+    async def snapshot(self) -> ShardSnapshot:
+        async def call(shard: CacheShard) -> ShardSnapshot:
+            return shard.snapshot()
+
+        return await self._call(call)
+
+    async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
+        return await self._call(lambda shard: shard.invalidate(keys, tags, models))
+
+    async def _call(self, call: Callable[[CacheShard], Awaitable[_T]]) -> _T:
+        await self._travel()
+        shard = self._shard()
+        fate = self._draw.random()
+        if fate < 0.01:
+            raise Unavailable("shard", "lost on the way", 1.0)
+        if fate < 0.02:
+            # Delivered twice: the first answer is lost, and the caller repeats.
+            self._process.start(_quietly(call(shard)))
+            raise Unavailable("shard", "the answer was lost", 1.0)
+        answer = await call(shard)
+        if shard is not self._target.shard:
+            raise Unavailable("shard", "died", 1.0)
+        await self._travel()
+        return answer
+
+    def _shard(self) -> CacheShard:
+        if not self._process.alive:
+            raise Unavailable("process", "is dead", 1.0)
+        if self._target.shard is None:
+            raise Unavailable("shard", "is away", 1.0)
+        return self._target.shard
+
+    async def _travel(self) -> None:
+        delay = self._draw.expovariate(1 / 0.001)
+        if self._draw.random() < 0.01:
+            delay += self._draw.uniform(0, 0.3)
+        await asyncio.sleep(delay)
+        await self._process.awake.wait()
+
+
+async def _quietly(call: Awaitable[object]) -> None:
+    try:
+        await call
+    except Exception:
+        return  # Nobody hears the answer, whatever it is.
+
+
+class SimulatedProcess:
+    """A process with a client. It can stall (nothing in it runs) and die."""
+
+    def __init__(
+        self,
+        name: str,
+        shards: dict[str, SimulatedShard],
+        database: SimulatedDatabase,
+        make_client: MakeClient,
+        draw: random.Random,
+    ) -> None:
+        self.name = name
+        self.alive = True
+        self.awake = asyncio.Event()
+        self.awake.set()
+        self.ports = {shard: SimulatedPort(target, self, draw) for shard, target in shards.items()}
+        self._database = database
+        self.cache = make_client(self)
+        self.work: dict[asyncio.Future[None], None] = {}
+
+    async def read(self, key: str, history: History) -> None:
+        """Read a key, as a client that sees when it asked and when it had the answer."""
+        await self.awake.wait()
+        began = _now()
+
+        async def load() -> Loaded:
+            loaded = await self._database.load(key)
+            await self.awake.wait()
+            return loaded
+
+        value = await self.cache.read(key, load, ttl_s=30)
+        assert value is not None
+        await self.awake.wait()
+        history.reads[key].append(Seen(began, _now(), int(value), self.name))
+
+    async def write(self, key: str, history: History) -> None:
+        """Change a key once or twice in one transition, and acknowledge it."""
+        await self.awake.wait()
+        began = _now()
+        transition = self.cache.transition([key])
+        published: tuple[Publication, ...] = ()
+        certain = False
+        try:
+            await transition.begun()
+            version = await self._database.commit(key)
+            await self.awake.wait()
+            certain = True
+            # Half of the keys are written through, the others only invalidated.
+            value = str(version).encode() if key[-1] in "02468" else None
+            published = (Publication(key, version if value else 0, value, 30),)
+        except Unavailable:
+            return
+        finally:
+            await transition.end(published, certain=certain)
+        await self.awake.wait()
+        history.writes[key].append(Seen(began, _now(), version, self.name))
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in this process."""
+        task = asyncio.ensure_future(work)
+        self.work[task] = None
+        task.add_done_callback(self.work.pop)
+
+    async def die(self) -> None:
+        """End everything in the process at once; nothing leaves it any more."""
+        self.alive = False
+        for task in list(self.work):
+            task.cancel()
+        await asyncio.gather(*self.work, return_exceptions=True)
+        await self.cache.close()
+
+
+async def simulate(
+    seed: int,
+    *,
+    make_shard: MakeShard = plain_shard,
+    make_client: MakeClient = plain_client,
+    seconds: float = 60,
+    keys: int = 6,
+    processes: int = 3,
+    faults: bool = True,
+    write_share: float = 0.04,
+) -> tuple[History, list[SimulatedProcess]]:
+    """Run reads and writes for a while; return what their clients saw, and the processes."""
+    random.seed(seed)  # What pauses between tries are drawn from.
+    draw = random.Random(seed)
+    history = History()
+    database = SimulatedDatabase(draw)
+    shards = {f"shard-{index}": SimulatedShard(make_shard, draw) for index in range(2)}
+    count = 0
+
+    def new_process() -> SimulatedProcess:
+        nonlocal count
+        count += 1
+        process = SimulatedProcess(f"process-{count}", shards, database, make_client, draw)
+        process.cache.start()
+        return process
+
+    running = [new_process() for _ in range(processes)]
+    end = _now() + seconds
+    next_fault = _now() + 3
+    while _now() < end:
+        await asyncio.sleep(draw.expovariate(1 / 0.003))
+        process = draw.choice(running)
+        key = f"payment:{draw.randrange(keys)}"
+        process.start(process.write(key, history) if draw.random() < write_share else process.read(key, history))
+        if faults and _now() > next_fault:
+            next_fault = _now() + draw.uniform(0.5, 6)
+            await _fault(draw, shards, running, new_process)
+    for process in running:
+        process.awake.set()
+        await asyncio.gather(*process.work, return_exceptions=True)
+    return history, running
+
+
+async def _fault(
+    draw: random.Random,
+    shards: dict[str, SimulatedShard],
+    running: list[SimulatedProcess],
+    new_process: Callable[[], SimulatedProcess],
+) -> None:
+    loop = asyncio.get_running_loop()
+    match draw.choice(("shard", "die", "stall", "stall")):
+        case "shard":
+            shard = draw.choice(list(shards.values()))
+            if shard.shard is not None:
+                shard.restart(draw.uniform(0.05, 2))
+        case "die":
+            place = draw.randrange(len(running))
+            await running[place].die()
+            running[place] = new_process()
+        case _:
+            process = draw.choice(running)
+            process.awake.clear()
+            loop.call_later(draw.choice((0.2, 1.5, 3.0)), process.awake.set)

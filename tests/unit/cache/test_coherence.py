@@ -1,0 +1,190 @@
+"""No read goes back in time, whatever stalls, dies or is lost; and the checker catches each way to get it wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from actors.cache.client import CacheClient
+from actors.cache.coherence.sessions import Directory, Session
+from actors.cache.messages import Fill
+from actors.cache.near import NearEntry, NearSession
+from actors.cache.shard import CacheShard
+from tests.unit.cache.simulation import MakeClient, MakeShard, plain_client, plain_shard, simulate
+from tests.unit.cache.virtual_time import run_virtually
+
+_CAUGHT_WITHIN = 12
+"""So many histories are enough for each broken variant to show."""
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_no_read_goes_back_in_time(seed: int) -> None:
+    """A minute of reads and writes by three processes through two shards, with faults every few seconds."""
+    history, _ = run_virtually(simulate(seed))
+    assert history.violations() == []
+    assert history.read_count > 10_000
+
+
+def test_most_reads_are_near_where_nothing_fails() -> None:
+    """The checked reads are those of the cache: at most one in five goes further than its own process."""
+    history, processes = run_virtually(simulate(1, faults=False, keys=40, write_share=0.005))
+    near = sum(counts.near_hits for process in processes for counts in process.cache.counts.values())
+    assert history.violations() == []
+    assert near / history.read_count > 0.8
+
+
+class _NoDirectory(CacheShard):
+    """Forgets who holds what."""
+
+    def _invalidate(self, keys, tags, writer):  # type: ignore[no-untyped-def]
+        self._directory = _Forgetful(self._directory)
+        return super()._invalidate(keys, tags, writer)
+
+
+class _Forgetful(Directory):
+    def __init__(self, real: Directory) -> None:
+        self.__dict__ = real.__dict__
+
+    def revoke(self, key: str, sequence: int, writer: Session | None) -> list[asyncio.Future[None]]:
+        return []
+
+
+class _NotAwaited(CacheShard):
+    """Tells the holders, and does not wait until they have heard."""
+
+    def _invalidate(self, keys, tags, writer):  # type: ignore[no-untyped-def]
+        super()._invalidate(keys, tags, writer)
+        return []
+
+
+class _NoFence(CacheShard):
+    """Takes what a load has found although a transition has called it off."""
+
+    def _fill(self, found: Fill) -> None:
+        self._flights.finish(found.key, found.token)
+        self._forget(found.key)
+        self._put(found.key, found.value, found.version, found.ttl_s, None, self._clock(), 0.0)
+
+
+class _NoTransitions(CacheShard):
+    """Serves and fills while a key is changing: what writers published is all that it goes by."""
+
+    def _read(self, reader, want, now):  # type: ignore[no-untyped-def]
+        changing, self._transitions._changing = self._transitions._changing, {}
+        try:
+            return super()._read(reader, want, now)
+        finally:
+            self._transitions._changing = changing
+
+
+class _NoRecovery(CacheShard):
+    """Begins to serve, and lets transitions begin, as soon as it starts."""
+
+    def __init__(self, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(*args, **kwargs)
+        self._ready_at = 0.0
+
+
+class _FillAfterInvalidation(CacheClient):
+    """Keeps an answer near although an invalidation has overtaken it."""
+
+    def _keep(self, session, key, answer, value, version, ttl_s):  # type: ignore[no-untyped-def]
+        self._near.keep(key, NearEntry(value, version, self._clock() + ttl_s, session, answer.hold))
+
+
+class _JoinsOldReads(CacheClient):
+    """Lets reads join one that began before an invalidation."""
+
+    def _invalidated(self, keys) -> None:  # type: ignore[no-untyped-def]
+        self._near.drop(keys)
+
+
+class _EternalSession(NearSession):
+    """Is believed for ever."""
+
+    @property
+    def valid_until(self) -> float:
+        return 1e9
+
+    @valid_until.setter
+    def valid_until(self, value: float) -> None:
+        pass
+
+
+class _IgnoresLease(CacheClient):
+    """Serves what it holds although it has not heard from the shard."""
+
+    def _keep(self, session, key, answer, value, version, ttl_s):  # type: ignore[no-untyped-def]
+        if session.is_current(key, answer.sequence):
+            eternal = _EternalSession(session.id, session.sequence, 0.0)
+            self._near.keep(key, NearEntry(value, version, self._clock() + ttl_s, eternal, answer.hold))
+
+
+def _shard(kind: type[CacheShard]) -> MakeShard:
+    def make(incarnation: int, draw: random.Random) -> CacheShard:
+        loop = asyncio.get_running_loop()
+        return kind(1_000_000, clock=loop.time, incarnation=incarnation, draw=draw)
+
+    return make
+
+
+def _client(kind: type[CacheClient]) -> MakeClient:
+    return lambda process: kind(process.ports, process.name, clock=asyncio.get_running_loop().time)
+
+
+@pytest.mark.parametrize(
+    ("make_shard", "make_client"),
+    [
+        (_shard(_NoDirectory), plain_client),
+        (_shard(_NotAwaited), plain_client),
+        (_shard(_NoFence), plain_client),
+        (_shard(_NoTransitions), plain_client),
+        (_shard(_NoRecovery), plain_client),
+        (plain_shard, _client(_FillAfterInvalidation)),
+        (plain_shard, _client(_JoinsOldReads)),
+        (plain_shard, _client(_IgnoresLease)),
+    ],
+    ids=[
+        "no directory", "acknowledgements not awaited", "no fencing", "no transitions", "no recovery",
+        "fill after invalidation", "joins old reads", "ignores the lease",
+    ],
+)  # fmt: skip
+def test_each_broken_variant_is_caught(make_shard: MakeShard, make_client: MakeClient) -> None:
+    """Each rule of the protocol is needed: without it, some read of some history goes back in time."""
+    assert any(_is_caught(seed, make_shard, make_client) for seed in range(1, _CAUGHT_WITHIN + 1))
+
+
+def _is_caught(seed: int, make_shard: MakeShard, make_client: MakeClient) -> bool:
+    history, _ = run_virtually(simulate(seed, make_shard=make_shard, make_client=make_client))
+    return bool(history.violations())
+
+
+def test_a_thousand_misses_are_one_load() -> None:
+    """Of one key, through two processes."""
+    loads = run_virtually(_a_thousand_misses())
+    assert loads == 1
+
+
+async def _a_thousand_misses() -> int:
+    from tests.unit.cache.simulation import SimulatedDatabase, SimulatedProcess, SimulatedShard
+
+    draw = random.Random(7)
+    shards = {"shard-0": SimulatedShard(plain_shard, draw)}
+    processes = [
+        SimulatedProcess(f"process-{index}", shards, SimulatedDatabase(draw), plain_client, draw) for index in range(2)
+    ]
+    for process in processes:
+        process.cache.start()
+    await asyncio.sleep(3)
+    loads = 0
+
+    async def load():  # type: ignore[no-untyped-def]
+        nonlocal loads
+        loads += 1
+        return await processes[0]._database.load("payment:1")
+
+    reads = [processes[index % 2].cache.read("payment:1", load, ttl_s=30) for index in range(1000)]
+    assert set(await asyncio.gather(*reads)) == {b"1"}
+    return loads

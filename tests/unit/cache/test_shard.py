@@ -1,0 +1,356 @@
+"""A shard by itself: what it stores, what it refuses, and whom it lets wait."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from actors.cache.messages import (
+    Answer,
+    Begin,
+    Bypass,
+    End,
+    Fill,
+    GiveUp,
+    Hit,
+    Load,
+    NoSession,
+    Publication,
+    Wait,
+    Want,
+)
+from actors.cache.shard import LEASE_S, LOAD_TIMEOUT_S, CacheShard
+from tests.unit.cache.virtual_time import run_virtually
+
+KEY = "payment:1"
+TAG = "merchant:1"
+
+Story = Callable[[CacheShard, int], Awaitable[None]]
+
+
+def _play(story: Story, *, bound_bytes: int = 1_000_000) -> None:
+    """Tell a story with a shard that is ready, and the session of a process that listens all the time."""
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        shard = CacheShard(bound_bytes, clock=loop.time, incarnation=1, draw=random.Random(1))
+        await asyncio.sleep(LEASE_S)
+        session = shard.open_session("reader").session
+        listening = loop.create_task(_listen(shard, session))
+        await story(shard, session)
+        listening.cancel()
+
+    run_virtually(play())
+
+
+async def _listen(shard: CacheShard, session: int) -> None:
+    acknowledged = 0
+    while True:
+        acknowledged = (await shard.listen(session, acknowledged, (), {})).sequence
+
+
+def _read(shard: CacheShard, session: int, key: str = KEY, tag: str | None = None, *, hold: bool = False) -> Answer:
+    return shard.read(session, [Want(key, tag, hold)])[0]
+
+
+def _load(
+    shard: CacheShard, session: int, value: bytes | None, version: int = 1, key: str = KEY, tag: str | None = None
+) -> None:
+    answer = _read(shard, session, key, tag)
+    assert isinstance(answer, Load)
+    shard.tell(session, [Fill(key, answer.token, value, version, 30.0)])
+
+
+def _value(answer: Answer) -> bytes | None:
+    assert isinstance(answer, Hit)
+    return answer.value
+
+
+def test_what_was_filled_is_a_hit() -> None:
+    """With its version, and a time to live that is up to a tenth shorter than was asked for."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, b"value", version=3)
+        answer = _read(shard, session)
+        assert isinstance(answer, Hit)
+        assert (answer.value, answer.version) == (b"value", 3)
+        assert 27.0 <= answer.ttl_s <= 30.0
+
+    _play(story)
+
+
+def test_absence_is_remembered() -> None:
+    """A thing that is not there is a hit without a value."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, None, version=0)
+        assert _value(_read(shard, session)) is None
+
+    _play(story)
+
+
+def test_a_value_expires() -> None:
+    """After its time to live it is loaded again."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, b"value")
+        await asyncio.sleep(30)
+        assert isinstance(_read(shard, session), Load)
+
+    _play(story)
+
+
+def test_one_of_many_readers_refreshes_ahead_of_expiry() -> None:
+    """Near the end somebody is asked to load, the others are served, and nobody ever finds nothing."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        answer = _read(shard, session)
+        assert isinstance(answer, Load)
+        await asyncio.sleep(1)  # A load of a second: refreshing begins some seconds before the end.
+        shard.tell(session, [Fill(KEY, answer.token, b"value", 1, 30.0)])
+        refreshes = 0
+        for _ in range(400):
+            await asyncio.sleep(0.1)
+            hit = _read(shard, session)
+            assert isinstance(hit, Hit)
+            if hit.refresh:
+                refreshes += 1
+                assert all(_refresh(_read(shard, session)) == 0 for _ in range(50))
+                shard.tell(session, [Fill(KEY, hit.refresh, b"value", 1, 30.0)])
+        assert 1 <= refreshes <= 5
+
+    _play(story)
+
+
+def _refresh(answer: Answer) -> int:
+    assert isinstance(answer, Hit)
+    return answer.refresh
+
+
+def test_others_wait_for_a_load() -> None:
+    """And get what it finds."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        load = _read(shard, session)
+        assert isinstance(load, Load)
+        waits = _read(shard, session)
+        assert isinstance(waits, Wait)
+        waiting = asyncio.ensure_future(shard.wait(session, Want(KEY, None, False), waits.token))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        shard.tell(session, [Fill(KEY, load.token, b"value", 1, 30.0)])
+        assert _value(await waiting) == b"value"
+
+    _play(story)
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_load_that_fails_is_handed_over(says_so: bool) -> None:
+    """Whether the loader says that it gave up, or is silent for too long."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        load = _read(shard, session)
+        assert isinstance(load, Load)
+        waiting = asyncio.ensure_future(shard.wait(session, Want(KEY, None, False), load.token))
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(0)
+        if says_so:
+            shard.tell(session, [GiveUp(KEY, load.token)])
+        assert isinstance(await waiting, Load)
+        took = asyncio.get_running_loop().time() - began
+        assert took == pytest.approx(0.0 if says_so else LOAD_TIMEOUT_S, abs=0.01)
+
+    _play(story)
+
+
+def test_a_fill_that_a_transition_called_off_is_dropped() -> None:
+    """What was loaded before a change is not kept after it."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        load = _read(shard, session)
+        assert isinstance(load, Load)
+        assert shard.begin(session, [Begin(1, (KEY,), ())]) != [0]
+        shard.tell(session, [End(1, (), True), Fill(KEY, load.token, b"old", 1, 30.0)])
+        assert isinstance(_read(shard, session), Load)
+
+    _play(story)
+
+
+def test_an_older_version_never_replaces_a_newer_one() -> None:
+    """Such as a load from a lagging replica, long after the change."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        shard.begin(session, [Begin(1, (KEY,), ())])
+        shard.tell(session, [End(1, (Publication(KEY, 5, b"new", 30.0),), True)])
+        assert _value(_read(shard, session)) == b"new"
+        await shard.invalidate([KEY], (), ())
+        _load(shard, session, b"old", version=4)
+        assert isinstance(_read(shard, session), Load)
+
+    _play(story)
+
+
+def test_a_key_that_changes_is_bypassed_until_the_last_writer_has_ended() -> None:
+    """Then the newest state that any of them published holds."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        shard.begin(session, [Begin(1, (KEY,), ()), Begin(2, (KEY,), ())])
+        assert _read(shard, session) == Bypass("changing")
+        shard.tell(session, [End(2, (Publication(KEY, 3, b"three", 30.0),), True)])
+        assert _read(shard, session) == Bypass("changing")
+        shard.tell(session, [End(1, (Publication(KEY, 2, b"two", 30.0),), True)])
+        assert _value(_read(shard, session)) == b"three"
+
+    _play(story)
+
+
+@pytest.mark.parametrize("ending", [End(2, (), False), End(2, (Publication(KEY, 0, None, 0.0),), True)])
+def test_nothing_is_believed_where_one_writer_does_not_know(ending: End) -> None:
+    """What the others published may be out of date."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        shard.begin(session, [Begin(1, (KEY,), ()), Begin(2, (KEY,), ())])
+        shard.tell(session, [End(1, (Publication(KEY, 2, b"two", 30.0),), True), ending])
+        assert isinstance(_read(shard, session), Load)
+
+    _play(story)
+
+
+def test_a_tag_invalidates_all_that_is_grouped_under_it() -> None:
+    """And a page that is loaded after it holds again."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        for page in ("page:1", "page:2"):
+            _load(shard, session, b"old", 0, page, TAG)
+        _load(shard, session, b"other", 0, "page:3", "merchant:2")
+        shard.begin(session, [Begin(1, (), (TAG,))])
+        assert _read(shard, session, "page:1", TAG) == Bypass("changing")
+        shard.tell(session, [End(1, (), True)])
+        _load(shard, session, b"new", 0, "page:1", TAG)
+        assert _value(_read(shard, session, "page:1", TAG)) == b"new"
+        assert isinstance(_read(shard, session, "page:2", TAG), Load)
+        assert _value(_read(shard, session, "page:3", "merchant:2")) == b"other"
+
+    _play(story)
+
+
+def test_a_transition_waits_for_holders() -> None:
+    """Until they have acknowledged; the answer to a listen tells them what to drop."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, b"value")
+        holder = shard.open_session("holder").session
+        assert isinstance(_read(shard, holder, hold=True), Hit)
+        listening = asyncio.ensure_future(shard.listen(holder, 0, (), {}))
+        await asyncio.sleep(0)
+        assert shard.begin(session, [Begin(1, (KEY,), ())]) == [0]
+        begun = asyncio.ensure_future(shard.begun(session, 1))
+        notices = await listening
+        assert notices.keys == (KEY,)
+        await asyncio.sleep(0.1)
+        assert not begun.done()
+        acknowledging = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), {}))
+        assert await begun > 0
+        acknowledging.cancel()
+
+    _play(story)
+
+
+def test_a_transition_waits_no_longer_than_a_lease() -> None:
+    """For a holder that says nothing; which is then not known any more."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, b"value")
+        holder = shard.open_session("holder").session
+        _read(shard, holder, hold=True)
+        began = asyncio.get_running_loop().time()
+        shard.begin(session, [Begin(1, (KEY,), ())])
+        await shard.begun(session, 1)
+        assert LEASE_S <= asyncio.get_running_loop().time() - began < LEASE_S + 1
+        with pytest.raises(NoSession):
+            shard.read(holder, [])
+
+    _play(story)
+
+
+def test_a_shard_that_starts_lets_old_leases_run_out() -> None:
+    """It serves nothing and confirms no transition for as long as one may last."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        shard = CacheShard(1_000_000, clock=loop.time, incarnation=2)
+        session = shard.open_session("writer").session
+        assert shard.read(session, [Want(KEY, None, True)]) == [Bypass("recovering")]
+        assert shard.begin(session, [Begin(1, (KEY,), ())]) == [0]
+        listening = loop.create_task(_listen(shard, session))
+        await shard.begun(session, 1)
+        assert loop.time() == pytest.approx(LEASE_S, abs=0.01)
+        listening.cancel()
+
+    run_virtually(story())
+
+
+def test_a_process_that_died_blocks_nothing() -> None:
+    """Its transitions and its loads end with its lease."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        dead = shard.open_session("dead").session
+        shard.begin(dead, [Begin(1, (KEY,), ())])
+        assert isinstance(_read(shard, dead, "payment:2"), Load)
+        assert _read(shard, session) == Bypass("changing")
+        assert isinstance(_read(shard, session, "payment:2"), Wait)
+        await asyncio.sleep(LEASE_S + 1)
+        assert isinstance(_read(shard, session), Load)
+        assert isinstance(_read(shard, session, "payment:2"), Load)
+
+    _play(story)
+
+
+def test_operators_invalidate_by_key_by_tag_and_by_model() -> None:
+    """And hear how many values there were."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        for number in range(3):
+            _load(shard, session, b"value", 1, f"payment:{number}")
+        _load(shard, session, b"value", 1, "refund:1")
+        _load(shard, session, b"value", 0, "page:1", TAG)
+        assert await shard.invalidate(("payment:0", "payment:9"), (), ()) == 1
+        assert await shard.invalidate((), (TAG,), ()) == 1
+        assert await shard.invalidate((), (), ("payment",)) == 2
+        assert isinstance(_read(shard, session, "refund:1"), Hit)
+        assert isinstance(_read(shard, session, "payment:2"), Load)
+
+    _play(story)
+
+
+def test_the_bound_holds_and_the_snapshot_says_so() -> None:
+    """Also where fences and tags are among what is stored."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        for number in range(3000):
+            _load(shard, session, b"v" * 500, 1, f"page:{number}", f"merchant:{number % 7}")
+        await shard.invalidate((), ("merchant:3",), ())
+        snapshot = shard.snapshot()
+        assert snapshot.bytes_used <= snapshot.bound_bytes == 400_000
+        assert snapshot.evictions > 1000
+        assert snapshot.ready
+        assert snapshot.loading == snapshot.changing == 0
+
+    _play(story, bound_bytes=400_000)
+
+
+def test_messages_that_come_twice_do_no_harm() -> None:
+    """A call whose answer was lost is repeated."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        begin = Begin(1, (KEY,), ())
+        assert shard.begin(session, [begin]) == shard.begin(session, [begin])
+        end = End(1, (Publication(KEY, 2, b"two", 30.0),), True)
+        shard.tell(session, [end, end])
+        assert _value(_read(shard, session)) == b"two"
+        assert shard.snapshot().changing == 0
+
+    _play(story)
