@@ -1,0 +1,137 @@
+"""What is cached is what the database has, at once and through every replica."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.gateway import RunningGateway, easypay
+from tests.e2e.merchant import Merchant
+from tests.support.polling import eventually
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+_CACHE = "/ops/api/cache"
+
+
+@pytest.fixture
+def operator(gateway: RunningGateway) -> Iterator[httpx.Client]:
+    """Return the client of an operator."""
+    headers = {"Authorization": f"Bearer {gateway.facts['admin_key']}"}
+    with httpx.Client(base_url=gateway.url, headers=headers, timeout=30) as client:
+        yield client
+
+
+def _counts(operator: httpx.Client, model: str) -> dict[str, Any]:
+    return dict(operator.get(_CACHE).json()["models"].get(model, {"loads": 0, "near_hits": 0, "reads": 0}))
+
+
+def _everywhere(gateway: RunningGateway, merchant: Merchant, path: str) -> list[bytes]:
+    """Read a path over several connections of their own, so that every replica answers."""
+    answers: list[bytes] = []
+    for _ in range(8):
+        with httpx.Client(base_url=gateway.url, headers=merchant.http.headers, timeout=30) as client:
+            answers.append(client.get(path).content)
+    return answers
+
+
+def test_what_is_written_through_is_what_the_database_has(
+    gateway: RunningGateway, merchant: Merchant, operator: httpx.Client
+) -> None:
+    """The answer of a change, the cached payment and the stored one are the same bytes."""
+    created = merchant.pay(capture=False)
+    path = f"/v1/payments/{created.json()['id']}"
+    assert set(_everywhere(gateway, merchant, path)) == {created.content}
+    captured = merchant.post(f"{path}/capture", {"amount": 700})
+    assert set(_everywhere(gateway, merchant, path)) == {captured.content}
+    changed = merchant.http.patch(path, json={"description": "changed"})
+    assert set(_everywhere(gateway, merchant, path)) == {changed.content}
+    assert operator.post(f"{_CACHE}/invalidate", json={"models": ["payment"]}).json()["dropped"] >= 1
+    assert set(_everywhere(gateway, merchant, path)) == {changed.content}
+
+
+def test_a_refund_and_its_lists_are_current(gateway: RunningGateway, merchant: Merchant) -> None:
+    """Each refund shows in the refund, in the payment's list of them and in the payment, after its own answer."""
+    payment = f"/v1/payments/{merchant.pay(amount=1000).json()['id']}"
+    for number in range(1, 4):
+        refund = merchant.post(f"{payment}/refunds", {"amount": 100})
+        assert refund.status_code == 201
+        assert set(_everywhere(gateway, merchant, f"/v1/refunds/{refund.json()['id']}")) == {refund.content}
+        for page in _everywhere(gateway, merchant, f"{payment}/refunds"):
+            assert json.loads(page)["data"][0]["id"] == refund.json()["id"]
+            assert len(json.loads(page)["data"]) == number
+        for read in _everywhere(gateway, merchant, payment):
+            assert json.loads(read)["amount_refunded"] == 100 * number
+
+
+def test_lists_and_the_audit_log_are_current(gateway: RunningGateway, merchant: Merchant) -> None:
+    """A page that every replica has shown has the next change at once."""
+    for number in range(1, 4):
+        payment = merchant.pay(capture=False).json()
+        for page in _everywhere(gateway, merchant, "/v1/payments?limit=5"):
+            assert json.loads(page)["data"][0]["id"] == payment["id"]
+            assert len(json.loads(page)["data"]) == number
+        captured = merchant.post(f"/v1/payments/{payment['id']}/capture", {})
+        assert captured.status_code == 200
+        for page in _everywhere(gateway, merchant, "/v1/payments?status=captured"):
+            assert len(json.loads(page)["data"]) == number
+        for page in _everywhere(gateway, merchant, "/v1/audit_log"):
+            assert json.loads(page)["data"][0]["action"] == "payment.capture"
+
+
+def test_a_payment_that_is_not_there_is_remembered_as_such(merchant: Merchant, operator: httpx.Client) -> None:
+    """Asking for it again and again costs one load."""
+    missing = "/v1/payments/pay_" + "0" * 31 + "1"
+    before = _counts(operator, "payment")
+    assert {merchant.get(missing).status_code for _ in range(20)} == {404}
+    after = eventually(
+        lambda: _counts(operator, "payment"), lambda counts: counts["reads"] >= before["reads"] + 20, within_s=5
+    )
+    # It is near in each of the two replicas, and remembered for five seconds.
+    assert 1 <= after["loads"] - before["loads"] <= 2
+
+
+def test_reads_are_near_hits(merchant: Merchant, operator: httpx.Client) -> None:
+    """A payment that is read again is served by the replica itself."""
+    path = f"/v1/payments/{merchant.pay().json()['id']}"
+    before = _counts(operator, "payment")
+    for _ in range(100):
+        assert merchant.get(path).status_code == 200
+    after = eventually(
+        lambda: _counts(operator, "payment"), lambda counts: counts["reads"] >= before["reads"] + 100, within_s=5
+    )
+    assert after["near_hits"] - before["near_hits"] >= 90
+
+
+def test_the_command_line_shows_and_steers(gateway: RunningGateway, merchant: Merchant) -> None:
+    """Statistics, invalidation, warming; a wrong model is named."""
+    directory = ("--data-dir", str(gateway.data_dir))
+    payments = [merchant.pay().json() for _ in range(5)]
+    stats = json.loads(easypay("cache", "stats", "--json", *directory).stdout)
+    assert [shard["ready"] for shard in stats["shards"]] == [True, True]
+    assert json.loads(easypay("cache", "invalidate", "--model", "payment", "--json", *directory).stdout)["dropped"] >= 5
+    warmed = easypay("cache", "warm", "--merchant", payments[0]["merchant"], "--json", *directory)
+    assert json.loads(warmed.stdout) == {"payments": 5}
+    dropped = easypay("cache", "invalidate", "--model", "payment", "--json", *directory)
+    assert json.loads(dropped.stdout)["dropped"] >= 5
+    wrong = easypay("cache", "invalidate", "--model", "card", *directory)
+    assert wrong.returncode == 1
+    assert "models" in wrong.stderr
+
+
+def test_a_revoked_key_is_refused_at_once(gateway: RunningGateway) -> None:
+    """By every replica, though each has just used it."""
+    directory = ("--data-dir", str(gateway.data_dir))
+    key = json.loads(easypay("keys", "create", "--merchant", "revoked", "--json", *directory).stdout)
+
+    def statuses() -> set[int]:
+        headers = {"Authorization": f"Bearer {key['api_key']}"}
+        return {httpx.get(f"{gateway.url}/v1/payments", headers=headers, timeout=30).status_code for _ in range(10)}
+
+    assert statuses() == {200}
+    assert easypay("keys", "revoke", key["id"], *directory).returncode == 0
+    assert statuses() == {401}
