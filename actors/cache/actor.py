@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from actors.cache.counts import Report
-from actors.cache.messages import Answer, Begin, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
+from actors.cache.messages import Answer, Begin, Begun, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
 from actors.cache.shard import CacheShard
 from actors.runtime.supervised import Supervised
 
@@ -47,7 +47,7 @@ class CacheShardActor(Supervised):
         """Answer a read once a load has ended."""
         return await self._shard.wait(session, want, token)
 
-    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[int]:
+    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[Begun]:
         """Begin transitions."""
         return self._shard.begin(session, beginnings)
 

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from actors.cache.counts import Counts
 from actors.cache.link import ShardLink, ShardPort
 from actors.cache.messages import Bypass, End, Fill, GiveUp, Hit, Load, Publication, ShardSnapshot, Wait, Want
 from actors.cache.near import NearCache, NearEntry, NearSession
+from actors.cache.quiet import QuietTags
 from actors.cache.ring import Ring
 from actors.cache.shard import LEASE_S
 from actors.runtime.errors import ActorError, Unavailable
@@ -28,10 +30,14 @@ NEAR_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the database has: ``value`` None where there is no such thing. ``version`` rises with every change."""
+    """What the database has: ``value`` None where there is no such thing. ``version`` rises with every change.
+
+    ``lasting`` False: it is about to change, by a writer that tells no cache, so none keeps it.
+    """
 
     value: bytes | None
     version: int
+    lasting: bool = True
 
 
 Loader = Callable[[], Awaitable[Loaded]]
@@ -59,10 +65,18 @@ class CacheClient:
     ) -> None:
         self._clock = clock
         self._near = NearCache(near_bytes)
+        self._quiet = QuietTags()
         self._ring = Ring(sorted(ports))
         self._links = {
             name: ShardLink(
-                name, port, owner, clock=clock, lease_s=lease_s, applied=self._invalidated, report=lambda: self.counts
+                name,
+                port,
+                owner,
+                clock=clock,
+                lease_s=lease_s,
+                applied=self._invalidated,
+                granted=self._quiet.grant,
+                report=lambda: self.counts,
             )
             for name, port in ports.items()
         }
@@ -151,17 +165,24 @@ class CacheClient:
 
     def transition(self, keys: Iterable[str], tags: Iterable[str] = ()) -> Transition:
         """Begin to change these keys and what is grouped under these tags. End it, whatever comes of it."""
+        deadline = self._clock() + BEGIN_WITHIN_S
+        wake_until = self._clock() + COMMIT_WITHIN_S
         parts: dict[str, tuple[list[str], list[str]]] = {}
         for key in keys:
             parts.setdefault(self._ring.owner(key), ([], []))[0].append(key)
+        quiet: list[str] = []
         for tag in tags:
-            parts.setdefault(self._ring.owner(tag), ([], []))[1].append(tag)
-        deadline = self._clock() + BEGIN_WITHIN_S
+            if self._quiet.is_quiet(tag, wake_until):
+                quiet.append(tag)
+            else:
+                parts.setdefault(self._ring.owner(tag), ([], []))[1].append(tag)
         return Transition(
             [
                 _Part(self._links[name], tuple(own_keys), tuple(own_tags), deadline)
                 for name, (own_keys, own_tags) in parts.items()
             ],
+            {tag: self._links[self._ring.owner(tag)] for tag in quiet},
+            self._quiet,
             self._clock,
         )
 
@@ -204,9 +225,11 @@ class CacheClient:
                 return answer.value, answer.hold > 0
             case Load():
                 loaded = await self._load(link, session, want.key, answer.token, load, ttl_s, counts)
-                if answer.hold:
+                if answer.hold and loaded.lasting:
                     self._keep(session, want.key, answer, loaded.value, loaded.version, _ttl(loaded, ttl_s))
-                return loaded.value, answer.hold > 0
+                elif answer.hold:
+                    session.drops.append((want.key, answer.hold))
+                return loaded.value, answer.hold > 0 and loaded.lasting
             case Bypass():
                 return await self._bypassed(counts, answer.reason, load), False
             case Wait():
@@ -221,7 +244,10 @@ class CacheClient:
         except BaseException:
             link.tell(session, GiveUp(key, token))
             raise
-        link.tell(session, Fill(key, token, loaded.value, loaded.version, _ttl(loaded, ttl_s)))
+        if loaded.lasting:
+            link.tell(session, Fill(key, token, loaded.value, loaded.version, _ttl(loaded, ttl_s)))
+        else:
+            link.tell(session, GiveUp(key, token))
         return loaded
 
     def _refresh(
@@ -255,11 +281,12 @@ class CacheClient:
         counts.bypasses[reason] = counts.bypasses.get(reason, 0) + 1
         return (await load()).value
 
-    def _invalidated(self, keys: Sequence[str]) -> None:
+    def _invalidated(self, keys: Sequence[str]) -> list[Callable[[], Awaitable[object]]]:
         self._near.drop(keys)
         for key in keys:
             # Reads that are under way may go on; later ones may not join them.
             self._reading.pop(key, None)
+        return self._quiet.revoke(keys)
 
     def _counts(self, key: str) -> Counts:
         model = key[: key.index(":")]
@@ -288,11 +315,21 @@ class _Part:
 
 
 class Transition:
-    """A change of some keys, from before its first commit until after its last."""
+    """A change of some keys, and of what is grouped under some tags, from before its first commit until after its last.
 
-    def __init__(self, parts: Sequence[_Part], clock: Callable[[], float]) -> None:
+    Of quiet tags no shard is told, as long as they stay quiet.
+    """
+
+    def __init__(
+        self, parts: list[_Part], quiet: Mapping[str, ShardLink], tags: QuietTags, clock: Callable[[], float]
+    ) -> None:
         self._parts = parts
+        self._has_begun = False
+        self._quiet = dict(quiet)
+        self._tags = tags
         self._clock = clock
+        for tag in quiet:
+            tags.rely(tag, self, partial(self._register, tag))
 
     async def begun(self) -> None:
         """Wait until no cache serves the keys; commit nothing before. Safe to repeat.
@@ -300,12 +337,16 @@ class Transition:
         Raises:
             Unavailable: a shard did not confirm it in time; nothing may be committed.
         """
-        for part in self._parts:
+        commit_until = self._clock() + COMMIT_WITHIN_S
+        for tag in [tag for tag in self._quiet if not self._tags.is_quiet(tag, commit_until)]:
+            self._register_part(tag)
+        for part in list(self._parts):
             session, _ = await part.in_force()
             while session.valid_until <= self._clock() + COMMIT_WITHIN_S:
                 # This process stalled, or the shard was lost: what was confirmed does not hold long enough any more.
                 part.begin_again()
                 session, _ = await part.in_force()
+        self._has_begun = True
 
     async def end(self, published: Sequence[Publication] = (), *, certain: bool = True) -> None:
         """End it with the states that were committed; when it returns the change may be acknowledged.
@@ -313,19 +354,45 @@ class Transition:
         ``certain`` False: nobody knows what was committed, so the caches keep nothing of these keys. It returns at
         once while the shards hold what they confirmed; where one was lost meanwhile, it waits for its successor.
         """
+        now = self._clock()
+        for tag in list(self._quiet):
+            if not self._tags.is_quiet(tag, now):
+                self._register_part(tag)
+            self._tags.leave(tag, self)
         for part in self._parts:
             states = tuple(state for state in published if state.key in part.keys)
             await self._end(part, states, certain=certain)
+
+    async def _register(self, tag: str) -> None:
+        """Have the shard know before it takes back that the tag is quiet."""
+        if tag in self._quiet:
+            try:
+                await self._register_part(tag).in_force()
+            except Unavailable:
+                return  # The session is lost by that, so the end registers again and waits.
+
+    def _register_part(self, tag: str) -> _Part:
+        link = self._quiet.pop(tag)
+        self._tags.leave(tag, self)
+        part = _Part(link, (), (tag,), self._clock() + BEGIN_WITHIN_S)
+        self._parts.append(part)
+        return part
 
     async def _end(self, part: _Part, states: tuple[Publication, ...], *, certain: bool) -> None:
         try:
             session, transition = await part.in_force()
         except Unavailable:
-            return  # It never began, so nothing was committed.
+            if not self._has_begun:
+                return  # Nothing was committed.
+            session, transition = await self._begin_late(part)
         if session.valid_until <= self._clock():
             # The shard may have stopped believing this process: readers may have cached what was before the commit.
-            session, transition = await part.link.begin(part.keys, part.tags, self._clock() + BEGIN_WITHIN_S)
+            session, transition = await self._begin_late(part)
         part.link.tell(session, End(transition, states, certain))
+
+    async def _begin_late(self, part: _Part) -> tuple[NearSession, int]:
+        """Have the shard drop, after the commit and before anybody is told of it, what it should not have by now."""
+        return await part.link.begin(part.keys, part.tags, self._clock() + BEGIN_WITHIN_S)
 
 
 def _ttl(loaded: Loaded, ttl_s: float) -> float:

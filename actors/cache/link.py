@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from actors.cache.counts import Report
 from actors.cache.messages import (
     Answer,
     Begin,
+    Begun,
     Bypass,
     End,
     Fill,
@@ -26,7 +27,7 @@ from actors.runtime.coalescer import Coalescer
 from actors.runtime.errors import ActorError, Unavailable
 
 _BACKOFF_MAX_S = 0.5
-_IN_FLIGHT_MAX = 8
+_IN_FLIGHT_MAX = 2
 _OUTBOX_MAX = 20_000
 
 
@@ -54,7 +55,7 @@ class ShardPort(Protocol):
         """Read a key that another process loads."""
         ...
 
-    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[int]:
+    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[Begun]:
         """Begin transitions."""
         ...
 
@@ -79,7 +80,8 @@ class ShardLink:
     """Keeps a session with a shard for as long as it runs.
 
     ``applied`` is called with keys that may not be served any more, before the shard hears that they are dropped;
-    ``report`` gives the process's counts, which the shard keeps for whoever asks.
+    what it returns is done before the shard hears that. ``granted`` is called with the tags that the shard says are
+    quiet, and its number of invalidations then. ``report`` gives the process's counts, for the shard to keep.
     """
 
     def __init__(
@@ -90,7 +92,8 @@ class ShardLink:
         *,
         clock: Callable[[], float],
         lease_s: float,
-        applied: Callable[[Sequence[str]], None],
+        applied: Callable[[Sequence[str]], Sequence[Callable[[], Awaitable[object]]]],
+        granted: Callable[[NearSession, int, Sequence[tuple[str, int]]], None],
         report: Callable[[], Report],
     ) -> None:
         self.name = name
@@ -99,6 +102,7 @@ class ShardLink:
         self._clock = clock
         self._lease_s = lease_s
         self._applied = applied
+        self._granted = granted
         self._report = report
         self._session: NearSession | None = None
         self._opened = asyncio.Event()
@@ -108,7 +112,7 @@ class ShardLink:
         self._reads = Coalescer[tuple[NearSession, Want], Answer](
             self._read, name=f"reads of {name}", in_flight_max=_IN_FLIGHT_MAX, writes=False
         )
-        self._begins = Coalescer[tuple[NearSession, Begin], int](
+        self._begins = Coalescer[tuple[NearSession, Begin], Begun](
             self._begin, name=f"transitions of {name}", in_flight_max=_IN_FLIGHT_MAX
         )
 
@@ -184,9 +188,8 @@ class ShardLink:
                 while True:
                     session = await self.session()
                     try:
-                        sequence = await self._begins.submit((session, Begin(transition, keys, tags)))
-                        if sequence == 0:
-                            sequence = await self.port.begun(session.id, transition)
+                        begun = await self._begins.submit((session, Begin(transition, keys, tags)))
+                        sequence = begun.sequence or await self.port.begun(session.id, transition)
                     except NoSession:
                         self.lose(session)
                         continue
@@ -195,6 +198,7 @@ class ShardLink:
                         backoff_s = min(_BACKOFF_MAX_S, backoff_s * 2)
                         continue
                     self._apply(session, sequence, keys)
+                    self._granted(session, sequence, begun.quiet)
                     return session, transition
         except TimeoutError:
             # It may have begun all the same, and the shard may believe that this process has dropped its copies.
@@ -225,25 +229,29 @@ class ShardLink:
             raise
         if session is not self._session:
             return
-        self._apply(session, notices.sequence, notices.keys)
+        for register in self._apply(session, notices.sequence, notices.keys):
+            await register()
         session.sequence = max(session.sequence, notices.sequence)
         session.valid_until = sent_at + self._lease_s
         self._opened.set()
 
-    def _apply(self, session: NearSession, sequence: int, keys: Sequence[str]) -> None:
-        if keys:
-            session.apply(sequence, keys)
-            self._applied(keys)
+    def _apply(
+        self, session: NearSession, sequence: int, keys: Sequence[str]
+    ) -> Sequence[Callable[[], Awaitable[object]]]:
+        if not keys:
+            return ()
+        session.apply(sequence, keys)
+        return self._applied(keys)
 
     async def _read(self, items: list[tuple[NearSession, Want]]) -> list[Answer | BaseException]:
         session = items[0][0]
         answers = iter(await self.port.read(session.id, [want for owner, want in items if owner is session]))
         return [next(answers) if owner is session else NoSession() for owner, _ in items]
 
-    async def _begin(self, items: list[tuple[NearSession, Begin]]) -> list[int | BaseException]:
+    async def _begin(self, items: list[tuple[NearSession, Begin]]) -> list[Begun | BaseException]:
         session = items[0][0]
-        sequences = iter(await self.port.begin(session.id, [begin for owner, begin in items if owner is session]))
-        return [next(sequences) if owner is session else NoSession() for owner, _ in items]
+        begun = iter(await self.port.begin(session.id, [begin for owner, begin in items if owner is session]))
+        return [next(begun) if owner is session else NoSession() for owner, _ in items]
 
     async def _tell(self) -> None:
         backoff_s = 0.01

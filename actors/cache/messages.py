@@ -82,6 +82,14 @@ class Begin(NamedTuple):
     tags: tuple[str, ...]
 
 
+class Begun(NamedTuple):
+    """The shard knows of a transition. ``sequence``: drop your own copies up to this number; 0: others may serve theirs
+    still. ``quiet``: tags under which nothing is cached, each with the permission to count on it."""
+
+    sequence: int
+    quiet: tuple[tuple[str, int], ...]
+
+
 class End(NamedTuple):
     """What became of a transition; ``certain`` False: the process does not know what was committed."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.cache.counts import Report
-from actors.cache.messages import Answer, Begin, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
+from actors.cache.messages import Answer, Begin, Begun, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
 from actors.cache.shard import LEASE_S, LISTEN_S, LOAD_TIMEOUT_S
 from actors.runtime.client import ActorClient
 
@@ -43,10 +43,10 @@ class ActorPort(ActorClient):
         answer: Answer = await self._once("wait", session, want, token, timeout_s=LOAD_TIMEOUT_S + _CALL_TIMEOUT_S)
         return answer
 
-    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[int]:
+    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[Begun]:
         """Begin transitions."""
-        sequences: list[int] = await self._once("begin", session, beginnings)
-        return sequences
+        begun: list[Begun] = await self._once("begin", session, beginnings)
+        return begun
 
     async def begun(self, session: int, transition: int) -> int:
         """Wait until a transition has begun."""

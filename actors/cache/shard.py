@@ -21,6 +21,7 @@ from actors.cache.expiry import jittered, refresh_is_due
 from actors.cache.messages import (
     Answer,
     Begin,
+    Begun,
     Bypass,
     End,
     Fill,
@@ -34,6 +35,7 @@ from actors.cache.messages import (
     Want,
     Welcome,
 )
+from actors.cache.quiet import quiet_name
 from actors.cache.store.bounded import BoundedStore
 
 LEASE_S = 2.0
@@ -46,6 +48,8 @@ HELD_MAX = 200_000
 _REPORTS_MAX = 500
 # Measured: an `_Entry` with the numbers that it alone refers to, beside what the store counts for each key.
 _ENTRY_BYTES = 200
+_READS_WORTH_CACHING = 3
+_TAG_READS_MAX = 10_000
 _FENCES_MIN, _BYTES_PER_FENCE = 1000, 16 * 1024
 
 
@@ -67,6 +71,22 @@ class _Tag:
 
     sequence: int = 0
     entries: int = 0
+
+
+@dataclass(slots=True)
+class _TagReads:
+    """How much is read under a tag: since its last change, and within the second that began at ``window``."""
+
+    window: float
+    in_window: int = 0
+    since_change: int = 0
+
+    def note(self, now: float) -> None:
+        """Count one read."""
+        if now >= self.window + 1:
+            self.window, self.in_window = now, 0
+        self.in_window += 1
+        self.since_change += 1
 
 
 class CacheShard:
@@ -93,8 +113,9 @@ class CacheShard:
         self._sequence = incarnation << 32
         self._store: BoundedStore[_Entry] = BoundedStore(bound_bytes, evicted=self._evicted)
         self._tags: dict[str, _Tag] = {}
-        # What protects a key from a late fill is its token; versions guard against loads from a lagging replica, so it is
-        # enough to remember those of recent changes.
+        self._tag_reads: OrderedDict[str, _TagReads] = OrderedDict()
+        # What protects a key from a late fill is its token; versions guard against loads from a lagging replica, so it
+        # is enough to remember those of recent changes.
         self._fences: OrderedDict[str, int] = OrderedDict()
         self._fences_max = max(_FENCES_MIN, bound_bytes // _BYTES_PER_FENCE)
         self._directory = Directory(lease_s, held_max, incarnation << 32)
@@ -174,11 +195,11 @@ class CacheShard:
 
     # Writes
 
-    def begin(self, session: int, beginnings: Iterable[Begin]) -> list[int]:
-        """Begin transitions; return for each the number up to which the process has to drop its own copies of the keys.
+    def begin(self, session: int, beginnings: Iterable[Begin]) -> list[Begun]:
+        """Begin transitions. Once one has begun no process serves any of its keys from a near cache, and this shard
+        serves nothing of it either. Repeatable.
 
-        0 where others hold copies still, or may do so since before this shard started: ask ``begun``. Once it has
-        begun no process serves any of the keys from a near cache, and this shard does not either. Repeatable.
+        Where the answer says 0, others hold copies still, or may do so since before this shard started: ask ``begun``.
 
         Raises:
             NoSession: the process's lease ran out; nothing is under way.
@@ -242,7 +263,7 @@ class CacheShard:
 
     # The rest is the shard's own
 
-    def _begin(self, writer: Session, beginning: Begin) -> int:
+    def _begin(self, writer: Session, beginning: Begin) -> Begun:
         identity = (writer.id, beginning.transition)
         known = self._beginnings.get(identity)
         if known is None:
@@ -252,7 +273,38 @@ class CacheShard:
             self._beginnings[identity] = known
         sequence, acknowledgements = known
         has_begun = self._ready_at <= self._clock() and all(done.done() for done in acknowledgements)
-        return sequence if has_begun else 0
+        return Begun(sequence if has_begun else 0, self._grant_quiet(writer, beginning.tags))
+
+    def _grant_quiet(self, writer: Session, tags: Iterable[str]) -> tuple[tuple[str, int], ...]:
+        """Let the writer know under which of the tags nothing is cached: of those that are hardly read between two
+        changes. What was stored under them is void by now."""
+        quiet: list[tuple[str, int]] = []
+        for tag in tags:
+            read = self._tag_reads.get(tag)
+            if read is None or read.since_change < _READS_WORTH_CACHING:
+                hold = self._directory.hold(writer, quiet_name(tag))
+                if hold:
+                    quiet.append((tag, hold))
+            if read is not None:
+                read.since_change = 0
+        return tuple(quiet)
+
+    def _is_quiet(self, tag: str, now: float) -> bool:
+        """Say whether a writer counts on nothing being cached under the tag. Where it is read a lot, have it know that
+        this ends: until it has heard, nothing is cached."""
+        read = self._tag_reads.get(tag)
+        if read is None:
+            read = self._tag_reads[tag] = _TagReads(now)
+            if len(self._tag_reads) > _TAG_READS_MAX:
+                self._tag_reads.popitem(last=False)
+        read.note(now)
+        name = quiet_name(tag)
+        if not self._directory.knows(name):
+            return False
+        if read.in_window >= _READS_WORTH_CACHING:
+            self._sequence += 1
+            self._directory.revoke(name, self._sequence, None)
+        return True
 
     def _fill(self, found: Fill) -> None:
         flight = self._flights.finish(found.key, found.token)
@@ -294,6 +346,8 @@ class CacheShard:
             return Bypass("recovering")
         if key in self._transitions or (tag is not None and tag in self._transitions):
             return Bypass("changing")
+        if tag is not None and self._is_quiet(tag, now):
+            return Bypass("quiet")
         hold = self._directory.hold(reader, key) if want.hold else 0
         entry = self._usable(key, now)
         if entry is not None:

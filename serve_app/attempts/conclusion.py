@@ -27,7 +27,6 @@ class Recorded:
     row: ConcludeRow
     answer: Answer
     payment_json: bytes
-    refund_json: bytes | None
 
 
 def record(intent: Intent, outcome: Outcome) -> Recorded:
@@ -66,7 +65,7 @@ def record(intent: Intent, outcome: Outcome) -> Recorded:
         audit_action=AUDIT_ACTIONS[intent.attempt.kind],
     )
     answer = Answer(outcome.state, payment.id, refund_json or payment_json, outcome.code)
-    return Recorded(row, answer, payment_json, refund_json)
+    return Recorded(row, answer, payment_json)
 
 
 def pending(intent: Intent) -> Answer:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
-from uuid import UUID
 
 from actors.runtime.clock import Clock
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable
@@ -96,7 +95,7 @@ class AttemptEngine:
         """
         processor = self._processors.named(intent.attempt.processor)
         deadline = self._clock.monotonic() + intent.attempt.timeout_s
-        change = self._changes.of(_payment_key(intent.payment))
+        change = self._changes.of_new(_payment_key(intent.payment))
         try:
             if not await self._begun(intent, change, self._attempts.begin_payment) and not await self._is_own(intent):
                 raise KeyTaken
@@ -105,9 +104,7 @@ class AttemptEngine:
             await change.end_unknown()
             raise
 
-    async def run_operation(
-        self, key: PaymentKey, refund_id: UUID | None, decide: Callable[[], Awaitable[Intent]]
-    ) -> Answer:
+    async def run_operation(self, key: PaymentKey, decide: Callable[[], Awaitable[Intent]]) -> Answer:
         """Begin a capture, void or refund of a payment and carry it out.
 
         `decide` reads the payment and says what is intended; it is asked again when the payment changes meanwhile.
@@ -118,7 +115,7 @@ class AttemptEngine:
             ProcessorUnavailable: the payment's processor is not configured any more; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
-        change = self._changes.of(key, refund_id)
+        change = self._changes.of(key)
         try:
             return await self._run_operation(decide, change)
         except BaseException:
@@ -132,7 +129,7 @@ class AttemptEngine:
             ConcurrentChange: the payment kept changing; the attempt is still open.
             Unavailable, OutcomeUnknown: the database or the cache is away; repeat.
         """
-        change = self._changes.of(_payment_key(intent.payment), intent.refund.id if intent.refund else None)
+        change = self._changes.of(_payment_key(intent.payment))
         try:
             await change.begun()
             return await self._conclude(intent, outcome, change)
@@ -162,7 +159,7 @@ class AttemptEngine:
             if holds(intent.payment, intent.attempt):
                 recorded = record(intent, outcome)
                 if await self._attempts.conclude(recorded.row):
-                    await change.end(recorded.row.version, recorded.payment_json, recorded.refund_json)
+                    await change.end(recorded.row.version, recorded.payment_json)
                     return recorded.answer
             stored = await self._attempts.find_attempt(attempt_key(intent))
             assert stored is not None, "an attempt that was begun is stored"

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 from actors.runtime.clock import Clock
 from serve_app.attempts.answer import Answer
@@ -137,13 +136,13 @@ class IdempotentRequests:
             if found is None:  # It was taken back: the next try starts anew.
                 raise IdempotencyInProgress(key.key, _RETRY_AFTER_S)
             stored = found
-        await self._published(PaymentKey(key.merchant_id, key.livemode, stored.payment_id), stored.refund_id)
+        await self._published(PaymentKey(key.merchant_id, key.livemode, stored.payment_id))
         body = stored.answer.encode() if stored.answer is not None else await current(stored)
         return Answer(stored.state, stored.payment_id, body, stored.code, replayed=True)
 
-    async def _published(self, payment: PaymentKey, refund_id: UUID | None) -> None:
+    async def _published(self, payment: PaymentKey) -> None:
         """See to it that no cache holds what was before this answer: whoever committed it may have died since."""
-        change = self._changes.of(payment, refund_id)
+        change = self._changes.of(payment)
         try:
             await change.begun()
         finally:

@@ -56,16 +56,14 @@ class Operations:
 
         key = PaymentKey(owner.merchant_id, owner.livemode, payment_id)
 
-        refund_id = new_id() if kind is AttemptKind.REFUND else None
-
         async def decide() -> Intent:
             payment = await find_payment(self._payments, owner, payment_id)
-            return self._intent(payment, kind, amount, reason, refund_id, owner, claim)
+            return self._intent(payment, kind, amount, reason, owner, claim)
 
         return await self._requests.answer(
             claim_key(owner, claim),
             claim.fingerprint if claim else b"",
-            lambda: self._engine.run_operation(key, refund_id, decide),
+            lambda: self._engine.run_operation(key, decide),
             current,
             look_first=True,
         )
@@ -76,14 +74,13 @@ class Operations:
         kind: AttemptKind,
         amount: int | None,
         reason: str | None,
-        refund_id: UUID | None,
         owner: Owner,
         claim: Claim | None,
     ) -> Intent:
         attempt_id = new_id()
         begun, attempted = begin(payment, kind, attempt_id, amount, self._clock.now())
         attempt = Attempt(attempt_id, kind, attempted, False, payment.processor, self._timeout_s)
-        refund = _new_refund(refund_id, begun, attempted, reason) if refund_id is not None else None
+        refund = _new_refund(begun, attempted, reason) if kind is AttemptKind.REFUND else None
         return Intent(begun, attempt, owner.requester, claim, refund)
 
 
@@ -104,9 +101,9 @@ def claim_key(owner: Owner, claim: Claim | None) -> ClaimKey | None:
     return None if claim is None else ClaimKey(owner.merchant_id, owner.livemode, claim.key)
 
 
-def _new_refund(refund_id: UUID, payment: Payment, amount: int, reason: str | None) -> Refund:
+def _new_refund(payment: Payment, amount: int, reason: str | None) -> Refund:
     return Refund(
-        id=refund_id,
+        id=new_id(),
         payment_id=payment.id,
         amount=amount,
         currency=payment.currency,

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from typing import Protocol
-from uuid import UUID
 
 from actors.cache.client import CacheClient, Transition
 from actors.cache.messages import Publication
 from serve_app.attempts.rows import PaymentKey
-from serve_app.caching.models import (
-    PAYMENT,
-    REFUND,
-    Model,
-    Strategy,
-    merchant_tag,
-    payment_name,
-    payment_refunds_tag,
-    refund_name,
-)
-
-_REFUND_CONCLUDED = 2
-"""A refund changes once: from processing, its first version, to its end."""
+from serve_app.caching.models import PAYMENT, Strategy, merchant_tag, payment_name, refunds_tag
 
 
 class Change(Protocol):
-    """A change to one payment, and to the refund that it makes. End it, whatever comes of it; the first end counts."""
+    """A change to one payment. End it, whatever comes of it; only the first end counts."""
 
     async def begun(self) -> None:
         """Wait until no cache serves what is changing; commit nothing before. Say it again before a late commit.
@@ -34,8 +21,8 @@ class Change(Protocol):
         """
         ...
 
-    async def end(self, version: int, payment: bytes, refund: bytes | None = None) -> None:
-        """Leave the JSON of what was committed to the caches; when it returns the change may be acknowledged."""
+    async def end(self, version: int, payment: bytes) -> None:
+        """Leave the payment's JSON to the caches; when it returns the change may be acknowledged."""
         ...
 
     async def end_unknown(self) -> None:
@@ -49,32 +36,40 @@ class Changes:
     def __init__(self, cache: CacheClient | None) -> None:
         self._cache = cache
 
-    def of(self, key: PaymentKey, refund_id: UUID | None = None) -> Change:
-        """Begin a change to a payment, to the refund that it makes, and to the lists that they are in."""
+    def of_new(self, key: PaymentKey) -> Change:
+        """Begin to make a payment. No cache has it, nor will before it is concluded; only lists change."""
         if self._cache is None:
             return _UNCACHED
-        names = [payment_name(key)]
-        tags = [merchant_tag(key.merchant_id, key.livemode)]
-        if refund_id is not None:
-            names.append(refund_name(key.merchant_id, key.livemode, refund_id))
-            tags.append(payment_refunds_tag(key))
-        return _CachedChange(self._cache.transition(names, tags), names)
+        return _CachedChange(self._cache.transition([], [merchant_tag(key.merchant_id, key.livemode)]), None)
+
+    def of(self, key: PaymentKey) -> Change:
+        """Begin a change to a payment, and to the lists that it and its refunds are in.
+
+        The refund that it makes is in no cache before it is concluded.
+        """
+        if self._cache is None:
+            return _UNCACHED
+        name = payment_name(key)
+        tags = [merchant_tag(key.merchant_id, key.livemode), refunds_tag(key)]
+        return _CachedChange(self._cache.transition([name], tags), name)
 
 
 class _CachedChange:
-    def __init__(self, transition: Transition, names: list[str]) -> None:
+    def __init__(self, transition: Transition, name: str | None) -> None:
         self._transition = transition
-        self._names = names
+        self._name = name
         self._ended = False
 
     async def begun(self) -> None:
         await self._transition.begun()
 
-    async def end(self, version: int, payment: bytes, refund: bytes | None = None) -> None:
-        states = [_state(PAYMENT, self._names[0], version, payment)]
-        if len(self._names) > 1:
-            states.append(_state(REFUND, self._names[1], _REFUND_CONCLUDED, refund))
-        await self._end(tuple(states), certain=True)
+    async def end(self, version: int, payment: bytes) -> None:
+        if self._name is None:
+            await self._end((), certain=True)
+        elif PAYMENT.strategy is Strategy.WRITE_THROUGH:
+            await self._end((Publication(self._name, version, payment, PAYMENT.ttl_s),), certain=True)
+        else:
+            await self.end_unknown()
 
     async def end_unknown(self) -> None:
         await self._end((), certain=False)
@@ -85,17 +80,11 @@ class _CachedChange:
             await self._transition.end(states, certain=certain)
 
 
-def _state(model: Model, name: str, version: int, json: bytes | None) -> Publication:
-    if json is None or model.strategy is Strategy.CACHE_ASIDE:
-        return Publication(name, 0, None, 0.0)
-    return Publication(name, version, json, model.ttl_s)
-
-
 class _NoChange:
     async def begun(self) -> None:
         """Nothing is cached."""
 
-    async def end(self, version: int, payment: bytes, refund: bytes | None = None) -> None:
+    async def end(self, version: int, payment: bytes) -> None:
         """Nothing is cached."""
 
     async def end_unknown(self) -> None:

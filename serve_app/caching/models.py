@@ -32,7 +32,8 @@ class Model:
 
 
 PAYMENT = Model("payment", 600.0, Strategy.WRITE_THROUGH)
-REFUND = Model("refund", 600.0, Strategy.WRITE_THROUGH)
+REFUND = Model("refund", 600.0, Strategy.CACHE_ASIDE)
+"""Loaded once it is concluded; after that it does not change."""
 PAYMENT_PAGE = Model("payment_page", 60.0, Strategy.CACHE_ASIDE)
 REFUND_PAGE = Model("refund_page", 60.0, Strategy.CACHE_ASIDE)
 AUDIT_PAGE = Model("audit_page", 10.0, Strategy.CACHE_ASIDE)
@@ -69,9 +70,9 @@ def merchant_tag(merchant_id: UUID, livemode: bool) -> str:
     return f"merchant:{_scope(merchant_id, livemode)}"
 
 
-def payment_refunds_tag(key: PaymentKey) -> str:
-    """Return the tag of everything that lists a payment's refunds."""
-    return f"refunds:{_scope(key.merchant_id, key.livemode)}:{key.payment_id.hex}"
+def refunds_tag(key: PaymentKey) -> str:
+    """Return the tag of everything that lists a payment's refunds: the payment's name, so that one shard has both."""
+    return payment_name(key)
 
 
 def _scope(merchant_id: UUID, livemode: bool) -> str:

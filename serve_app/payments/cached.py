@@ -10,6 +10,7 @@ from actors.cache.client import Loaded
 from serve_app.attempts.rows import PaymentKey
 from serve_app.caching.models import PAYMENT, PAYMENT_PAGE, merchant_tag, page_name, payment_name
 from serve_app.caching.reader import CachedReads
+from serve_app.domain.payment import PaymentStatus
 from serve_app.payments.repository import PageRequest, PaymentRepository
 from serve_app.snapshots import encode_page, encode_payment
 
@@ -58,6 +59,10 @@ class CachedPayments:
     def _loader(self, key: PaymentKey) -> Callable[[], Awaitable[Loaded]]:
         async def load() -> Loaded:
             payment = await self._payments.find(key)
-            return Loaded(None, 0) if payment is None else Loaded(encode_payment(payment), payment.version)
+            if payment is None:
+                return Loaded(None, 0)
+            # The conclusion of a new payment tells no cache of it.
+            lasting = payment.status is not PaymentStatus.PROCESSING
+            return Loaded(encode_payment(payment), payment.version, lasting=lasting)
 
         return load

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from actors.cache.client import Loaded
 from serve_app.attempts.rows import PaymentKey
-from serve_app.caching.models import REFUND, REFUND_PAGE, page_name, payment_refunds_tag, refund_name
+from serve_app.caching.models import REFUND, REFUND_PAGE, page_name, refund_name, refunds_tag
 from serve_app.caching.reader import CachedReads
 from serve_app.domain.refund import RefundStatus
 from serve_app.refunds.repository import RefundRepository
@@ -27,13 +27,14 @@ class CachedRefunds:
             refund = await self._refunds.find(merchant_id, livemode, refund_id)
             if refund is None:
                 return Loaded(None, 0)
-            return Loaded(encode_refund(refund), 1 if refund.status is RefundStatus.PROCESSING else 2)
+            # Its conclusion tells no cache of it.
+            return Loaded(encode_refund(refund), 1, lasting=refund.status is not RefundStatus.PROCESSING)
 
         return await self._reads.one(REFUND, refund_name(merchant_id, livemode, refund_id), load)
 
     async def page(self, key: PaymentKey, before: UUID | None, limit: int) -> bytes:
         """Return a page of a payment's refunds as it is answered, newest first."""
-        tag = payment_refunds_tag(key)
+        tag = refunds_tag(key)
 
         async def load() -> bytes:
             found = await self._refunds.page(key.merchant_id, key.payment_id, before, limit + 1)

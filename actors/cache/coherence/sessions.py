@@ -125,6 +125,10 @@ class Directory:
                 acknowledgements.append(session.acknowledgement_of(session.notices[key]))
         return acknowledgements
 
+    def knows(self, key: str) -> bool:
+        """Whether a process holds the key, or has yet to say that it does not any more."""
+        return any(key in session.held or key in session.notices for session in self._sessions.values())
+
     async def listen(self, session: Session, acknowledged: int, now: float, wait_s: float) -> Notices:
         """Prolong the lease, take the acknowledgement, and answer with what must be dropped, once there is any."""
         session.heard_at = now

@@ -51,7 +51,7 @@ class Transitions:
             return False
         self._next_writer += 1
         self._writers[identity] = self._next_writer
-        self._open[identity] = opened = _Transition(session, tuple(names))
+        self._open[identity] = opened = _Transition(session, tuple(dict.fromkeys(names)))
         for name in opened.names:
             self._changing.setdefault(name, _Changing()).writers.add(self._next_writer)
         return True

@@ -10,7 +10,19 @@ from typing import Any, TypeVar
 
 from actors.cache.client import CacheClient, Loaded
 from actors.cache.counts import Report
-from actors.cache.messages import Answer, Begin, End, Fill, GiveUp, Notices, Publication, ShardSnapshot, Want, Welcome
+from actors.cache.messages import (
+    Answer,
+    Begin,
+    Begun,
+    End,
+    Fill,
+    GiveUp,
+    Notices,
+    Publication,
+    ShardSnapshot,
+    Want,
+    Welcome,
+)
 from actors.cache.shard import CacheShard
 from actors.runtime.errors import Unavailable
 from tests.support.history import History, Seen
@@ -49,12 +61,14 @@ class SimulatedDatabase:
         await self._travel()
         return Loaded(str(version).encode(), version)
 
-    async def commit(self, key: str) -> int:
-        """Change a row, and return its new version."""
+    async def commit(self, *keys: str) -> list[int]:
+        """Change rows together, and return their new versions."""
         await self._travel()
-        version = self.versions[key] = self.versions.get(key, 1) + 1
+        for key in keys:
+            self.versions[key] = self.versions.get(key, 1) + 1
+        versions = [self.versions[key] for key in keys]
         await self._travel()
-        return version
+        return versions
 
     async def _travel(self) -> None:
         await asyncio.sleep(self._draw.expovariate(1 / 0.002))
@@ -107,8 +121,8 @@ class SimulatedPort:
     async def wait(self, session: int, want: Want, token: int) -> Answer:
         return await self._call(lambda shard: shard.wait(session, want, token))
 
-    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[int]:
-        async def call(shard: CacheShard) -> list[int]:
+    async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[Begun]:
+        async def call(shard: CacheShard) -> list[Begun]:
             return shard.begin(session, beginnings)
 
         return await self._call(call)
@@ -135,9 +149,9 @@ class SimulatedPort:
         await self._travel()
         shard = self._shard()
         fate = self._draw.random()
-        if fate < 0.01:
+        if fate < self._process.loss / 2:
             raise Unavailable("shard", "lost on the way", 1.0)
-        if fate < 0.02:
+        if fate < self._process.loss:
             # Delivered twice: the first answer is lost, and the caller repeats.
             self._process.start(_quietly(call(shard)))
             raise Unavailable("shard", "the answer was lost", 1.0)
@@ -179,8 +193,10 @@ class SimulatedProcess:
         database: SimulatedDatabase,
         make_client: MakeClient,
         draw: random.Random,
+        loss: float = 0.02,
     ) -> None:
         self.name = name
+        self.loss = loss
         self.alive = True
         self.awake = asyncio.Event()
         self.awake.set()
@@ -204,16 +220,31 @@ class SimulatedProcess:
         await self.awake.wait()
         history.reads[key].append(Seen(began, _now(), int(value), self.name))
 
-    async def write(self, key: str, history: History) -> None:
-        """Change a key once or twice in one transition, and acknowledge it."""
+    async def list(self, tag: str, history: History) -> None:
+        """Read the page of a tag, whose version is the number of changes under it."""
         await self.awake.wait()
         began = _now()
-        transition = self.cache.transition([key])
+
+        async def load() -> Loaded:
+            loaded = await self._database.load(tag)
+            await self.awake.wait()
+            return loaded
+
+        value = await self.cache.read(f"page:{tag}", load, ttl_s=30, tag=tag)
+        assert value is not None
+        await self.awake.wait()
+        history.reads[tag].append(Seen(began, _now(), int(value), self.name))
+
+    async def write(self, key: str, tag: str, history: History) -> None:
+        """Change a key, and with it what its tag lists, and acknowledge it."""
+        await self.awake.wait()
+        began = _now()
+        transition = self.cache.transition([key], [tag])
         published: tuple[Publication, ...] = ()
         certain = False
         try:
             await transition.begun()
-            version = await self._database.commit(key)
+            version, listed = await self._database.commit(key, tag)
             await self.awake.wait()
             certain = True
             # Half of the keys are written through, the others only invalidated.
@@ -225,6 +256,25 @@ class SimulatedProcess:
             await transition.end(published, certain=certain)
         await self.awake.wait()
         history.writes[key].append(Seen(began, _now(), version, self.name))
+        history.writes[tag].append(Seen(began, _now(), listed, self.name))
+
+    async def create(self, tag: str, history: History) -> None:
+        """Change what a tag lists and nothing else, as a new payment does."""
+        await self.awake.wait()
+        began = _now()
+        transition = self.cache.transition([], [tag])
+        certain = False
+        try:
+            await transition.begun()
+            (listed,) = await self._database.commit(tag)
+            await self.awake.wait()
+            certain = True
+        except Unavailable:
+            return
+        finally:
+            await transition.end((), certain=certain)
+        await self.awake.wait()
+        history.writes[tag].append(Seen(began, _now(), listed, self.name))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in this process."""
@@ -274,7 +324,16 @@ async def simulate(
         await asyncio.sleep(draw.expovariate(1 / 0.003))
         process = draw.choice(running)
         key = f"payment:{draw.randrange(keys)}"
-        process.start(process.write(key, history) if draw.random() < write_share else process.read(key, history))
+        tag = f"merchant:{key[-1] in '012'}"
+        kind = draw.random()
+        if kind < write_share:
+            process.start(process.write(key, tag, history))
+        elif kind < 2 * write_share:
+            process.start(process.create(tag, history))
+        elif kind < (1 + 2 * write_share) / 3 and _now() % 20 < 10:  # Lists are read for a while, and then not.
+            process.start(process.list(tag, history))
+        else:
+            process.start(process.read(key, history))
         if faults and _now() > next_fault:
             next_fault = _now() + draw.uniform(0.5, 6)
             await _fault(draw, shards, running, new_process)

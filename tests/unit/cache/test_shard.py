@@ -172,7 +172,7 @@ def test_a_fill_that_a_transition_called_off_is_dropped() -> None:
     async def story(shard: CacheShard, session: int) -> None:
         load = _read(shard, session)
         assert isinstance(load, Load)
-        assert shard.begin(session, [Begin(1, (KEY,), ())]) != [0]
+        assert shard.begin(session, [Begin(1, (KEY,), ())])[0].sequence > 0
         shard.tell(session, [End(1, (), True), Fill(KEY, load.token, b"old", 1, 30.0)])
         assert isinstance(_read(shard, session), Load)
 
@@ -229,10 +229,45 @@ def test_a_tag_invalidates_all_that_is_grouped_under_it() -> None:
         shard.begin(session, [Begin(1, (), (TAG,))])
         assert _read(shard, session, "page:1", TAG) == Bypass("changing")
         shard.tell(session, [End(1, (), True)])
+        await _wake(shard, session)
         _load(shard, session, b"new", 0, "page:1", TAG)
         assert _value(_read(shard, session, "page:1", TAG)) == b"new"
         assert isinstance(_read(shard, session, "page:2", TAG), Load)
         assert _value(_read(shard, session, "page:3", "merchant:2")) == b"other"
+
+    _play(story)
+
+
+async def _wake(shard: CacheShard, session: int) -> None:
+    """Read until the shard has taken back that nothing is cached under the tag."""
+    while _read(shard, session, "page:0", TAG) == Bypass("quiet"):
+        await asyncio.sleep(0.01)
+
+
+def test_a_tag_that_nobody_reads_is_quiet() -> None:
+    """Its writer may count on that until it is read a lot; a page is cached only once the writer knows."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        writer = shard.open_session("writer").session
+        (begun,) = shard.begin(writer, [Begin(1, (), (TAG,))])
+        assert [tag for tag, _ in begun.quiet] == [TAG]
+        shard.tell(writer, [End(1, (), True)])
+        listening = asyncio.ensure_future(shard.listen(writer, 0, (), {}))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            assert _read(shard, session, "page:1", TAG) == Bypass("quiet")
+        assert not listening.done()
+        assert _read(shard, session, "page:1", TAG) == Bypass("quiet")
+        notices = await listening
+        assert notices.keys == (f"quiet:{TAG}",)
+        assert _read(shard, session, "page:1", TAG) == Bypass("quiet")
+        acknowledging = asyncio.ensure_future(shard.listen(writer, notices.sequence, (), {}))
+        await asyncio.sleep(0)
+        _load(shard, session, b"page", 0, "page:1", TAG)
+        # It was read more than twice since the last change, so the next one has to be told.
+        (begun,) = shard.begin(writer, [Begin(2, (), (TAG,))])
+        assert begun.quiet == ()
+        acknowledging.cancel()
 
     _play(story)
 
@@ -246,7 +281,7 @@ def test_a_transition_waits_for_holders() -> None:
         assert isinstance(_read(shard, holder, hold=True), Hit)
         listening = asyncio.ensure_future(shard.listen(holder, 0, (), {}))
         await asyncio.sleep(0)
-        assert shard.begin(session, [Begin(1, (KEY,), ())]) == [0]
+        assert shard.begin(session, [Begin(1, (KEY,), ())])[0].sequence == 0
         begun = asyncio.ensure_future(shard.begun(session, 1))
         notices = await listening
         assert notices.keys == (KEY,)
@@ -284,7 +319,7 @@ def test_a_shard_that_starts_lets_old_leases_run_out() -> None:
         shard = CacheShard(1_000_000, clock=loop.time, incarnation=2)
         session = shard.open_session("writer").session
         assert shard.read(session, [Want(KEY, None, True)]) == [Bypass("recovering")]
-        assert shard.begin(session, [Begin(1, (KEY,), ())]) == [0]
+        assert shard.begin(session, [Begin(1, (KEY,), ())])[0].sequence == 0
         listening = loop.create_task(_listen(shard, session))
         await shard.begun(session, 1)
         assert loop.time() == pytest.approx(LEASE_S, abs=0.01)
