@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from actors.cache.level2.sealing import key_from_text
 from cluster.settings import Settings, load_settings
+from serve_app.caching.epochs import StoredEpochs
 from serve_app.config import GatewayConfig
 
 ACTOR_NAMESPACE = "easypay"
@@ -18,6 +20,21 @@ def gateway_config() -> GatewayConfig:
 def database_url() -> str:
     """Return the URL of the gateway's role, which may end its own connections when a lease ran out."""
     return gateway_config().database_url
+
+
+def cache_epochs(shard: str) -> StoredEpochs:
+    """Return the epochs of a shard of that name."""
+    return StoredEpochs(database_url, shard)
+
+
+def cache_redis() -> tuple[str, bytes, int] | None:
+    """Return the URL of Redis, the key that seals what is stored there, and how many connections a shard may take; None
+    where there is no Redis."""
+    settings = load_settings()
+    if settings.redis_url is None or settings.sealing_key is None:
+        return None
+    key = key_from_text(settings.sealing_key.get_secret_value())
+    return settings.redis_url.get_secret_value(), key, settings.redis_pool_size
 
 
 def gateway_name(settings: Settings) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.cache.actor import CacheShardActor, shard_names
 from actors.pool.actor import POOL_MANAGER_NAME, PoolManagerActor
 from actors.runtime.spec import ActorSpec
-from cluster.composition import database_url, gateway_config, gateway_name
+from cluster.composition import cache_epochs, cache_redis, database_url, gateway_config, gateway_name
 from cluster.settings import Settings
 from serve_app.tasks.resolver_actor import RESOLVER_NAME, ResolverActor
 
@@ -22,10 +22,12 @@ def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
         ),
         *(
             # Each process keeps one call open to hear of changes; the rest is short.
-            ActorSpec(
-                name, CacheShardActor, (settings.cache_shard_bytes,), max_concurrency=2000, max_pending_calls=10_000
-            )
+            ActorSpec(name, CacheShardActor, _shard_arguments(name, settings), max_concurrency=2000)
             for name in shard_names(settings.cache_shards)
         ),
         ActorSpec(RESOLVER_NAME, ResolverActor, (gateway_config,)),
     )
+
+
+def _shard_arguments(name: str, settings: Settings) -> tuple[object, ...]:
+    return (name, gateway_name(settings), settings.cache_shard_bytes, cache_epochs, cache_redis)

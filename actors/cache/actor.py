@@ -1,18 +1,41 @@
-"""One shard of the cache as an actor."""
+"""One shard of the cache as an actor, with its part of Redis."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from actors.cache.counts import Report
-from actors.cache.messages import Answer, Begin, Begun, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
+from actors.cache.epochs import Epoch, Epochs
+from actors.cache.level2.redis_level import RedisLevel
+from actors.cache.level2.sealing import Sealer
+from actors.cache.messages import (
+    Answer,
+    Begin,
+    Begun,
+    End,
+    Fill,
+    GiveUp,
+    Load,
+    Notices,
+    ShardSnapshot,
+    Want,
+    Welcome,
+)
+from actors.cache.second_level import SecondLevel
 from actors.cache.shard import CacheShard
+from actors.runtime.errors import Unavailable
 from actors.runtime.supervised import Supervised
 
 _NAME = "cache-shard"
-_EPOCH = 1_767_225_600.0
-"""2026-01-01T00:00:00Z."""
+_START_AGAIN_S = 0.5
+_HOT_KEYS = 1000
+_SAVE_HOT_KEYS_S = 5.0
+
+_logger = logging.getLogger(__name__)
 
 
 def shard_names(count: int) -> tuple[str, ...]:
@@ -21,16 +44,43 @@ def shard_names(count: int) -> tuple[str, ...]:
 
 
 class CacheShardActor(Supervised):
-    """Holds one shard; what it does and promises stands at ``CacheShard``."""
+    """Holds one shard; what it does and promises stands at ``CacheShard``.
 
-    def __init__(self, code_version: str, bound_bytes: int) -> None:
+    It serves once PostgreSQL has given it an epoch: before that every call raises ``Unavailable``, and so do calls that
+    would begin a transition which neither Redis nor PostgreSQL takes note of.
+    """
+
+    def __init__(
+        self,
+        code_version: str,
+        name: str,
+        gateway: str,
+        bound_bytes: int,
+        epochs: Callable[[str], Epochs],
+        redis: Callable[[], tuple[str, bytes, int] | None],
+    ) -> None:
+        """``epochs`` gives those of a name. ``redis`` gives its URL, the key that seals what is stored there, and how many
+        connections this shard may take.
+        """
         super().__init__(code_version)
-        # Tenths of a second: an actor that is started again takes longer, so no number of the former one comes back.
-        incarnation = int((time.time() - _EPOCH) * 10)
-        self._shard = CacheShard(bound_bytes, clock=time.monotonic, incarnation=incarnation)
+        self._name = name
+        self._gateway = gateway
+        self._bound_bytes = bound_bytes
+        self._epochs = epochs
+        self._redis = redis
+        self._opening: asyncio.Task[None] | None = None
+        self._working: list[asyncio.Task[None]] = []
+        self._opened: CacheShard | None = None
+        self._second: SecondLevel | None = None
+
+    async def ensure_running(self) -> str:
+        """Begin to serve as soon as that is possible, and return the version."""
+        self._open()
+        return await super().ensure_running()
 
     async def open_session(self, owner: str) -> Welcome:
         """Begin a session for a process."""
+        await asyncio.shield(self._open())
         return self._shard.open_session(owner)
 
     async def listen(
@@ -40,16 +90,33 @@ class CacheShardActor(Supervised):
         return await self._shard.listen(session, acknowledged, drops, report)
 
     async def read(self, session: int, wants: Sequence[Want]) -> list[Answer]:
-        """Answer reads."""
-        return self._shard.read(session, wants)
+        """Answer reads; what this shard does not have, Redis may."""
+        answers = self._shard.read(session, wants)
+        if self._second is None or not self._second.usable:
+            return answers
+        loads = [
+            (place, want, answer)
+            for place, (want, answer) in enumerate(zip(wants, answers, strict=True))
+            if isinstance(answer, Load) and want.tag is None
+        ]
+        if loads:
+            kept = await self._second.find([want.key for _, want, _ in loads])
+            for place, want, load in loads:
+                found = kept.get(want.key)
+                if found is not None:
+                    answers[place] = self._shard.adopt(session, want, load, found.value, found.version, found.ttl_s)
+        return answers
 
     async def wait(self, session: int, want: Want, token: int) -> Answer:
         """Answer a read once a load has ended."""
         return await self._shard.wait(session, want, token)
 
     async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[Begun]:
-        """Begin transitions."""
-        return self._shard.begin(session, beginnings)
+        """Begin transitions. Redis, or PostgreSQL in its place, takes note before this answers."""
+        begun = self._shard.begin(session, beginnings)
+        if self._second is not None:
+            await self._second.mark([key for beginning in beginnings for key in beginning.keys], self._shard.sequence)
+        return begun
 
     async def begun(self, session: int, transition: int) -> int:
         """Wait until a transition has begun."""
@@ -61,8 +128,77 @@ class CacheShardActor(Supervised):
 
     async def snapshot(self) -> ShardSnapshot:
         """Return the state of the shard."""
-        return self._shard.snapshot()
+        snapshot = self._shard.snapshot()
+        if self._second is None:
+            return snapshot
+        return replace(
+            snapshot, redis=self._second.usable, redis_hits=self._second.hits, redis_moves=self._second.moves
+        )
 
     async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
-        """Drop what is cached; return how many values."""
-        return await self._shard.invalidate(keys, tags, models)
+        """Drop what is cached; return how many values this shard had. Of whole models Redis forgets everything."""
+        dropped = await self._shard.invalidate(keys, tags, models)
+        if self._second is not None:
+            await (self._second.forget() if models else self._second.mark(keys, self._shard.sequence))
+        return dropped
+
+    @property
+    def _shard(self) -> CacheShard:
+        if self._opened is None:
+            raise Unavailable(self._name, "it is starting", _START_AGAIN_S)
+        return self._opened
+
+    def _open(self) -> asyncio.Task[None]:
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self._start())
+        return self._opening
+
+    async def _start(self) -> None:
+        epochs = self._epochs(f"{self._gateway}/{self._name}")
+        while True:
+            try:
+                epoch = await epochs.take()
+                self._second = await self._open_second(epochs, epoch)
+            except Unavailable as fault:
+                _logger.warning("%s cannot start yet: %s", self._name, fault)
+                await asyncio.sleep(_START_AGAIN_S)
+            else:
+                self._serve(epoch, self._second)
+                return
+
+    def _serve(self, epoch: Epoch, second: SecondLevel | None) -> None:
+        stored = second.keep if second is not None else lambda *_: None
+        shard = self._opened = CacheShard(
+            self._bound_bytes, clock=time.monotonic, incarnation=epoch.incarnation, stored=stored
+        )
+        if second is not None:
+            loop = asyncio.get_running_loop()
+            self._working = [loop.create_task(second.run()), loop.create_task(self._keep_warm(shard, second))]
+
+    async def _open_second(self, epochs: Epochs, epoch: Epoch) -> SecondLevel | None:
+        redis = self._redis()
+        if redis is None:
+            return None
+        url, key, pool_size = redis
+        level = RedisLevel(url, Sealer(key), prefix="", pool_size=pool_size)
+        second = SecondLevel(level, epochs, prefix=lambda epoch: f"{self._gateway}:{self._name}:{epoch.namespace}:")
+        try:
+            await second.open(epoch)
+        except BaseException:
+            await second.close()
+            raise
+        return second
+
+    async def _keep_warm(self, shard: CacheShard, second: SecondLevel) -> None:
+        """Load what was worth the most before this start, and save what is for the next."""
+        tokens = shard.begin_warming(await second.hot_keys())
+        kept = await second.find(list(tokens))
+        shard.warm(
+            [Fill(key, tokens[key], found.value, found.version, found.ttl_s) for key, found in kept.items()],
+            [GiveUp(key, token) for key, token in tokens.items() if key not in kept],
+        )
+        if kept:
+            _logger.info("%s starts with %d values from Redis", self._name, len(kept))
+        while True:
+            await asyncio.sleep(_SAVE_HOT_KEYS_S)
+            await second.save_hot_keys(shard.hottest(_HOT_KEYS))

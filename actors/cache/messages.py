@@ -122,7 +122,8 @@ class Welcome(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ShardSnapshot:
     """The state of a shard. ``held`` counts the copies that processes may keep near, ``reports`` has what each process
-    last said of its own reads, by its name."""
+    last said of its own reads, by its name. ``redis`` is whether that is used, ``redis_hits`` what was found there and
+    ``redis_moves`` how often it was left because it could not be trusted."""
 
     ready: bool
     entries: int
@@ -134,6 +135,9 @@ class ShardSnapshot:
     changing: int
     loading: int
     reports: Mapping[str, Report]
+    redis: bool = False
+    redis_hits: int = 0
+    redis_moves: int = 0
 
 
 class NoSession(Exception):

@@ -48,6 +48,7 @@ HELD_MAX = 200_000
 _REPORTS_MAX = 500
 # Measured: an `_Entry` with the numbers that it alone refers to, beside what the store counts for each key.
 _ENTRY_BYTES = 200
+_SELF = 0
 _READS_WORTH_CACHING = 3
 _TAG_READS_MAX = 10_000
 _FENCES_MIN, _BYTES_PER_FENCE = 1000, 16 * 1024
@@ -102,13 +103,18 @@ class CacheShard:
         listen_s: float = LISTEN_S,
         held_max: int = HELD_MAX,
         draw: random.Random | None = None,
+        stored: Callable[[str, int, int, bytes, float], None] = lambda *_: None,
     ) -> None:
-        """Numbers of sessions and tokens begin at ``incarnation`` * 2**32, so that none of a former shard is taken."""
+        """``stored`` is told of each untagged value that is new here: key, stamp, version, value, seconds to live.
+        Stamps rise, and are above the ``sequence`` of every transition that has begun before.
+
+        Numbers of sessions and tokens begin at ``incarnation`` * 2**32, so that none of a former shard is taken."""
         self._clock = clock
         self._bound_bytes = bound_bytes
         self._reports: dict[str, Report] = {}
         self._listen_s = listen_s
         self._draw = draw or random.Random()
+        self._stored = stored
         self._ready_at = clock() + lease_s
         self._sequence = incarnation << 32
         self._store: BoundedStore[_Entry] = BoundedStore(bound_bytes, evicted=self._evicted)
@@ -181,6 +187,38 @@ class CacheShard:
             if not isinstance(answer, Wait):
                 return answer
             token = answer.token
+
+    def adopt(self, session: int, want: Want, found: Load, value: bytes, version: int, ttl_s: float) -> Answer:
+        """Answer a read with a value of the second level, in place of the load that was to be.
+
+        Raises:
+            NoSession: the process's lease had run out.
+        """
+        self._fill(Fill(want.key, found.token, value, version, ttl_s), is_new=False)
+        return self._read(self._directory.get(session), want, self._clock())
+
+    def begin_warming(self, keys: Iterable[str]) -> dict[str, int]:
+        """Begin loads, by the shard itself, of those keys that it may load; return their tokens."""
+        now = self._clock()
+        free = [key for key in keys if key not in self._transitions and self._flights.find(key, now) is None]
+        return {key: self._flights.begin(key, None, _SELF, now).token for key in free}
+
+    def warm(self, fills: Iterable[Fill], missing: Iterable[GiveUp]) -> None:
+        """Take what the shard's own loads have found in the second level."""
+        for fill in fills:
+            self._fill(fill, is_new=False)
+        for nothing in missing:
+            self._give_up(nothing)
+
+    def hottest(self, count: int) -> list[str]:
+        """Return the keys that are worth the most, pages not among them."""
+        found = self._store.hottest(2 * count)
+        return [key for key in found if (entry := self._store.peek(key)) is not None and entry.tag is None][:count]
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last invalidation or new value."""
+        return self._sequence
 
     def tell(self, session: int, messages: Iterable[Fill | GiveUp | End]) -> None:
         """Take what loads have found and what became of transitions. Repeatable; old news is dropped."""
@@ -306,13 +344,13 @@ class CacheShard:
             self._directory.revoke(name, self._sequence, None)
         return True
 
-    def _fill(self, found: Fill) -> None:
+    def _fill(self, found: Fill, *, is_new: bool = True) -> None:
         flight = self._flights.finish(found.key, found.token)
         if flight is None:
             return  # A transition has called it off.
         now = self._clock()
         load_s = max(0.0, now - (flight.deadline - LOAD_TIMEOUT_S))
-        self._put(found.key, found.value, found.version, found.ttl_s, flight.tag, now, load_s)
+        self._put(found.key, found.value, found.version, found.ttl_s, flight.tag, now, load_s, is_new=is_new)
         flight.land()
 
     def _give_up(self, failed: GiveUp) -> None:
@@ -376,8 +414,18 @@ class CacheShard:
         return self._flights.begin(key, entry.tag, reader.id, now).token
 
     def _put(
-        self, key: str, value: bytes | None, version: int, ttl_s: float, tag: str | None, now: float, load_s: float
+        self,
+        key: str,
+        value: bytes | None,
+        version: int,
+        ttl_s: float,
+        tag: str | None,
+        now: float,
+        load_s: float,
+        *,
+        is_new: bool = True,
     ) -> None:
+        self._sequence += 1
         known = self._store.peek(key)
         if version < max(self._fences.get(key, 0), known.version if known is not None else 0):
             return
@@ -388,6 +436,8 @@ class CacheShard:
             self._evicted(key, entry)
         elif known is not None:
             self._evicted(key, known)
+        if is_new and tag is None and value is not None:
+            self._stored(key, self._sequence, version, value, ttl_s)
 
     def _invalidate(
         self, keys: Sequence[str], tags: Sequence[str], writer: Session | None

@@ -54,6 +54,9 @@ class Shard(BaseModel):
     held: int = 0
     changing: int = 0
     loading: int = 0
+    redis: bool = Field(default=False, description="Whether the second level is used at the moment.")
+    redis_hits: int = 0
+    redis_moves: int = Field(default=0, description="How often Redis could not be trusted, and was left for new keys.")
 
 
 class CacheState(BaseModel):

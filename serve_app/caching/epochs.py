@@ -1,0 +1,44 @@
+"""The epochs of cache shards, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import asyncpg
+
+from actors.cache.epochs import Epoch
+from actors.pool.connector import Connection, Connector
+from actors.pool.faults import RESOURCE, RETRY_AFTER_S, describe
+from actors.runtime.errors import Unavailable
+
+_TAKE = """
+INSERT INTO cache_epochs (shard, incarnation, namespace) VALUES ($1, 1, 1)
+ON CONFLICT (shard) DO UPDATE SET incarnation = cache_epochs.incarnation + 1
+RETURNING incarnation, namespace
+"""
+_MOVE = "UPDATE cache_epochs SET namespace = namespace + 1 WHERE shard = $1 RETURNING incarnation, namespace"
+
+
+class StoredEpochs:
+    """The epochs of one shard. It connects for each call: they are rare, and the pool's budget leaves room for them."""
+
+    def __init__(self, database_url: Callable[[], str], shard: str) -> None:
+        self._database_url = database_url
+        self._shard = shard
+
+    async def take(self) -> Epoch:
+        """Begin an incarnation. When repeated, one number was for nothing. Raises ``Unavailable``."""
+        return await self._ask(_TAKE)
+
+    async def move(self) -> Epoch:
+        """Leave the namespace, for ever. When repeated, one number was for nothing. Raises ``Unavailable``."""
+        return await self._ask(_MOVE)
+
+    async def _ask(self, sql: str) -> Epoch:
+        connection: Connection = await Connector(self._database_url()).connect("easypay-cache-shard")
+        try:
+            return Epoch(*await connection.fetchrow(sql, self._shard))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Unavailable(RESOURCE, describe(error), RETRY_AFTER_S) from error
+        finally:
+            connection.terminate()
