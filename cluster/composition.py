@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from actors.cache.level2.sealing import key_from_text
+from actors.cache.level2.redis_level import RedisLevel
+from actors.cache.level2.sealing import Sealer, key_from_text
 from cluster.settings import Settings, load_settings
 from serve_app.caching.epochs import StoredEpochs
 from serve_app.config import GatewayConfig
@@ -27,14 +28,14 @@ def cache_epochs(shard: str) -> StoredEpochs:
     return StoredEpochs(database_url, shard)
 
 
-def cache_redis() -> tuple[str, bytes, int] | None:
-    """Return the URL of Redis, the key that seals what is stored there, and how many connections a shard may take; None
-    where there is no Redis."""
+def cache_level() -> RedisLevel | None:
+    """Return the Redis that a shard of the cache uses, None where there is none."""
     settings = load_settings()
     if settings.redis_url is None or settings.sealing_key is None:
         return None
     key = key_from_text(settings.sealing_key.get_secret_value())
-    return settings.redis_url.get_secret_value(), key, settings.redis_pool_size
+    url = settings.redis_url.get_secret_value()
+    return RedisLevel(url, Sealer(key), prefix="", pool_size=settings.redis_pool_size)
 
 
 def gateway_name(settings: Settings) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from actors.cache.counts import Report
 from actors.cache.epochs import Epoch, Epochs
-from actors.cache.level2.redis_level import RedisLevel
-from actors.cache.level2.sealing import Sealer
 from actors.cache.messages import (
     Answer,
     Begin,
@@ -25,7 +24,7 @@ from actors.cache.messages import (
     Want,
     Welcome,
 )
-from actors.cache.second_level import SecondLevel
+from actors.cache.second_level import Level, SecondLevel
 from actors.cache.shard import CacheShard
 from actors.runtime.errors import Unavailable
 from actors.runtime.supervised import Supervised
@@ -50,6 +49,8 @@ class CacheShardActor(Supervised):
     would begin a transition which neither Redis nor PostgreSQL takes note of.
     """
 
+    shard_class = CacheShard
+
     def __init__(
         self,
         code_version: str,
@@ -57,17 +58,24 @@ class CacheShardActor(Supervised):
         gateway: str,
         bound_bytes: int,
         epochs: Callable[[str], Epochs],
-        redis: Callable[[], tuple[str, bytes, int] | None],
+        level: Callable[[], Level | None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        draw: random.Random | None = None,
     ) -> None:
-        """``epochs`` gives those of a name. ``redis`` gives its URL, the key that seals what is stored there, and how many
-        connections this shard may take.
+        """``epochs`` gives those of a name, ``level`` the Redis to use, if any; both are called in the actor's process.
+        ``clock`` is monotonic, ``now`` the time of day.
         """
         super().__init__(code_version)
         self._name = name
         self._gateway = gateway
         self._bound_bytes = bound_bytes
         self._epochs = epochs
-        self._redis = redis
+        self._level = level
+        self._clock = clock
+        self._now = now
+        self._draw = draw
         self._opening: asyncio.Task[None] | None = None
         self._working: list[asyncio.Task[None]] = []
         self._opened: CacheShard | None = None
@@ -166,22 +174,26 @@ class CacheShardActor(Supervised):
                 self._serve(epoch, self._second)
                 return
 
+    def _prefix(self, epoch: Epoch) -> str:
+        return f"{self._gateway}:{self._name}:{epoch.namespace}:"
+
     def _serve(self, epoch: Epoch, second: SecondLevel | None) -> None:
-        stored = second.keep if second is not None else lambda *_: None
-        shard = self._opened = CacheShard(
-            self._bound_bytes, clock=time.monotonic, incarnation=epoch.incarnation, stored=stored
+        shard = self._opened = self.shard_class(
+            self._bound_bytes,
+            clock=self._clock,
+            incarnation=epoch.incarnation,
+            draw=self._draw,
+            stored=second.keep if second is not None else lambda *_: None,
         )
         if second is not None:
             loop = asyncio.get_running_loop()
             self._working = [loop.create_task(second.run()), loop.create_task(self._keep_warm(shard, second))]
 
     async def _open_second(self, epochs: Epochs, epoch: Epoch) -> SecondLevel | None:
-        redis = self._redis()
-        if redis is None:
+        level = self._level()
+        if level is None:
             return None
-        url, key, pool_size = redis
-        level = RedisLevel(url, Sealer(key), prefix="", pool_size=pool_size)
-        second = SecondLevel(level, epochs, prefix=lambda epoch: f"{self._gateway}:{self._name}:{epoch.namespace}:")
+        second = SecondLevel(level, epochs, prefix=self._prefix, now=self._now)
         try:
             await second.open(epoch)
         except BaseException:

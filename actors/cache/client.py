@@ -337,15 +337,18 @@ class Transition:
         Raises:
             Unavailable: a shard did not confirm it in time; nothing may be committed.
         """
-        commit_until = self._clock() + COMMIT_WITHIN_S
-        for tag in [tag for tag in self._quiet if not self._tags.is_quiet(tag, commit_until)]:
-            self._register_part(tag)
-        for part in list(self._parts):
-            session, _ = await part.in_force()
-            while session.valid_until <= self._clock() + COMMIT_WITHIN_S:
-                # This process stalled, or the shard was lost: what was confirmed does not hold long enough any more.
+        # Each wait may take so long that what was confirmed before it does not hold long enough any more.
+        while True:
+            begun = [(part, await part.in_force()) for part in self._parts]
+            commit_until = self._clock() + COMMIT_WITHIN_S
+            lapsed = [part for part, (session, _) in begun if session.valid_until <= commit_until]
+            woken = [tag for tag in self._quiet if not self._tags.is_quiet(tag, commit_until)]
+            if not lapsed and not woken:
+                break
+            for part in lapsed:
                 part.begin_again()
-                session, _ = await part.in_force()
+            for tag in woken:
+                self._register_part(tag)
         self._has_begun = True
 
     async def end(self, published: Sequence[Publication] = (), *, certain: bool = True) -> None:

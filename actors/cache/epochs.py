@@ -6,19 +6,23 @@ from typing import NamedTuple, Protocol
 
 
 class Epoch(NamedTuple):
-    """``incarnation`` rises with every start of the shard, ``namespace`` whenever Redis cannot be trusted any more."""
+    """``incarnation`` rises with every start of the shard, ``namespace`` whenever Redis cannot be trusted any more.
+
+    ``redis`` is the identity of the servers on which the namespace was begun.
+    """
 
     incarnation: int
     namespace: int
+    redis: str
 
 
 class Epochs(Protocol):
-    """The epochs of one shard, kept where they outlive it and Redis. Calls raise ``Unavailable`` and can be repeated."""
+    """The epochs of one shard, kept where they outlive it and Redis. Calls raise ``Unavailable``."""
 
     async def take(self) -> Epoch:
         """Begin an incarnation. When repeated, one number was for nothing."""
         ...
 
-    async def move(self) -> Epoch:
-        """Leave the namespace, for ever. When repeated, one number was for nothing."""
+    async def move(self, redis: str) -> Epoch:
+        """Leave the namespace, for ever, for a new one on these servers. When repeated, one number was for nothing."""
         ...

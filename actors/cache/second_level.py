@@ -13,11 +13,11 @@ import struct
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from actors.cache.epochs import Epoch, Epochs
 from actors.cache.level2.node import ServerRestarted
-from actors.cache.level2.redis_level import Found, Put, RedisLevel
+from actors.cache.level2.redis_level import Found, Put
 from actors.runtime.errors import ActorError, Unavailable
 
 TRY_AGAIN_S = 1.0
@@ -38,12 +38,48 @@ class Kept(NamedTuple):
     ttl_s: float
 
 
+class Level(Protocol):
+    """Redis as this level uses it: ``RedisLevel``, which says what each call promises."""
+
+    async def identity(self) -> str:
+        """Return what changes when a server restarts, and talk to those servers from now on."""
+        ...
+
+    def reprefix(self, prefix: str) -> None:
+        """Go on in another namespace."""
+        ...
+
+    async def mark(self, items: Sequence[tuple[str, int]]) -> None:
+        """Leave tombstones."""
+        ...
+
+    async def put(self, items: Sequence[Put]) -> list[bool]:
+        """Store what is newer."""
+        ...
+
+    async def get(self, keys: Sequence[str]) -> dict[str, Found]:
+        """Return what is stored."""
+        ...
+
+    async def hot_keys(self) -> list[str]:
+        """Return the saved keys."""
+        ...
+
+    async def save_hot_keys(self, keys: Sequence[str]) -> None:
+        """Save keys."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 class SecondLevel:
     """One shard's part of Redis. Bound to one loop."""
 
     def __init__(
         self,
-        level: RedisLevel,
+        level: Level,
         epochs: Epochs,
         *,
         prefix: Callable[[Epoch], str],
@@ -107,10 +143,13 @@ class SecondLevel:
         """Never read again what Redis holds.
 
         Raises:
-            Unavailable: PostgreSQL is away; it is as it was.
+            Unavailable: Redis or PostgreSQL is away; it is as it was.
         """
-        self._level.reprefix(self._prefix(await self._epochs.move()))
+        if not self._usable:
+            return  # Where it begins again nothing is read either.
+        servers = await self._level.identity()
         self._waiting.clear()
+        self._begin(await self._epochs.move(servers))
         self.moves += 1
 
     async def hot_keys(self) -> list[str]:
@@ -134,10 +173,12 @@ class SecondLevel:
         Raises:
             Unavailable: neither Redis nor PostgreSQL answers.
         """
-        self._level.reprefix(self._prefix(epoch))
         try:
-            await self._level.identity()
-            self._usable = True
+            servers = await self._level.identity()
+            if servers != epoch.redis:
+                # They restarted while no shard was there to notice.
+                epoch = await self._epochs.move(servers)
+            self._begin(epoch)
         except Unavailable as fault:
             # What it holds of before cannot be marked from now on.
             await self._leave(fault)
@@ -175,12 +216,11 @@ class SecondLevel:
 
     async def _leave(self, fault: Unavailable) -> None:
         """Leave the namespace. What is under way ends in the old one, where nobody reads."""
-        epoch = await self._epochs.move()
+        await self._epochs.move("")
         if self._usable:
             _logger.warning("the cache goes on without Redis, and leaves what it holds: %s", fault)
         self._usable, self._restarted = False, None
         self._waiting.clear()
-        self._level.reprefix(self._prefix(epoch))
         self.moves += 1
         self._woken.set()
 
@@ -192,12 +232,15 @@ class SecondLevel:
 
     async def _come_back(self) -> None:
         try:
-            await self._level.identity()
+            servers = await self._level.identity()
+            self._begin(await self._epochs.move(servers))
         except ActorError:
             return
-        # Whatever it holds, the namespace is one that nothing was written to.
-        self._usable = True
         _logger.info("the cache uses Redis again")
+
+    def _begin(self, epoch: Epoch) -> None:
+        self._level.reprefix(self._prefix(epoch))
+        self._usable = True
 
     def _kept(self, entry: Found) -> Kept | None:
         (expires_at,) = _EXPIRY.unpack_from(entry.data)

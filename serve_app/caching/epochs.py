@@ -12,11 +12,13 @@ from actors.pool.faults import RESOURCE, RETRY_AFTER_S, describe
 from actors.runtime.errors import Unavailable
 
 _TAKE = """
-INSERT INTO cache_epochs (shard, incarnation, namespace) VALUES ($1, 1, 1)
+INSERT INTO cache_epochs (shard, incarnation, namespace, redis) VALUES ($1, 1, 1, '')
 ON CONFLICT (shard) DO UPDATE SET incarnation = cache_epochs.incarnation + 1
-RETURNING incarnation, namespace
+RETURNING incarnation, namespace, redis
 """
-_MOVE = "UPDATE cache_epochs SET namespace = namespace + 1 WHERE shard = $1 RETURNING incarnation, namespace"
+_MOVE = """
+UPDATE cache_epochs SET namespace = namespace + 1, redis = $2 WHERE shard = $1 RETURNING incarnation, namespace, redis
+"""
 
 
 class StoredEpochs:
@@ -30,14 +32,16 @@ class StoredEpochs:
         """Begin an incarnation. When repeated, one number was for nothing. Raises ``Unavailable``."""
         return await self._ask(_TAKE)
 
-    async def move(self) -> Epoch:
-        """Leave the namespace, for ever. When repeated, one number was for nothing. Raises ``Unavailable``."""
-        return await self._ask(_MOVE)
+    async def move(self, redis: str) -> Epoch:
+        """Leave the namespace, for ever, for a new one on these servers. When repeated, one number was for nothing.
+        Raises ``Unavailable``.
+        """
+        return await self._ask(_MOVE, redis)
 
-    async def _ask(self, sql: str) -> Epoch:
+    async def _ask(self, sql: str, *arguments: str) -> Epoch:
         connection: Connection = await Connector(self._database_url()).connect("easypay-cache-shard")
         try:
-            return Epoch(*await connection.fetchrow(sql, self._shard))
+            return Epoch(*await connection.fetchrow(sql, self._shard, *arguments))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable(RESOURCE, describe(error), RETRY_AFTER_S) from error
         finally:

@@ -6,9 +6,10 @@ import asyncio
 import multiprocessing
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle, repeat
 
 from tests.bench.load import REQUEST_TIMEOUT_S, SAMPLES_MAX, Load
 from tests.bench.target import Target
@@ -36,9 +37,9 @@ class Tally:
 class Connection(asyncio.Protocol):
     """Send the next request as soon as the last one is answered."""
 
-    def __init__(self, pieces: tuple[bytes, bytes], keys: count[int] | None, run: bytes, tally: Tally) -> None:
+    def __init__(self, pieces: tuple[bytes, bytes], changing: Iterator[bytes], tally: Tally) -> None:
         self._head, self._tail = pieces
-        self._keys, self._run, self._tally = keys, run, tally
+        self._changing, self._tally = changing, tally
         self._buffer = b""
         self._sent_at = 0.0
         self._stopped = False
@@ -77,9 +78,9 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         assert self._transport is not None
-        key = b"" if self._keys is None else self._run + str(next(self._keys)).encode()
+        request = self._head + next(self._changing) + self._tail
         self._sent_at = time.perf_counter()
-        self._transport.write(self._head + key + self._tail)
+        self._transport.write(request)
 
 
 def split_answer(buffer: bytes) -> tuple[int, bytes] | None:
@@ -137,11 +138,10 @@ def drive(target: Target, connections: int, seconds: float) -> Tally:
 async def _drive(target: Target, connections: int, seconds: float) -> Tally:
     tally = Tally()
     loop = asyncio.get_running_loop()
-    keys = count() if target.keyed else None
-    run = uuid.uuid4().hex[:12].encode() + b"-"
+    changing = _changing(target)
     started = time.perf_counter()
     opened = [
-        (await loop.create_connection(lambda: Connection(target.pieces(), keys, run, tally), target.host, target.port))[
+        (await loop.create_connection(lambda: Connection(target.pieces(), changing, tally), target.host, target.port))[
             1
         ]
         for _ in range(connections)
@@ -151,6 +151,16 @@ async def _drive(target: Target, connections: int, seconds: float) -> Tally:
     for connection in opened:
         connection.stop()
     return tally
+
+
+def _changing(target: Target) -> Iterator[bytes]:
+    """Yield what stands between the two pieces of one request after the other."""
+    if target.ids:
+        return cycle([identifier.encode() for identifier in target.ids])
+    if target.keyed:
+        run = uuid.uuid4().hex[:12]
+        return (f"{run}-{number}".encode() for number in count())
+    return repeat(b"")
 
 
 def percentile(ordered: list[float], share: float) -> float:

@@ -12,10 +12,12 @@ import psutil
 # line.
 PREFIXES = (
     ("ray::ServeReplica:bench-echo", "echo replicas"),
+    ("ray::ServeReplica:bench-read", "peer replicas"),
     ("ray::ServeReplica", "easypay replicas"),
     ("ray::ServeController", "serve control"),
     ("ray::ProxyActor", "serve control"),
     ("ray::HAProxyManager", "serve control"),
+    ("ray::CacheShardActor", "cache shards"),
     ("ray::IDLE", "ray"),
     ("ray::DashboardAgent", "ray"),
     ("ray::RuntimeEnvAgent", "ray"),

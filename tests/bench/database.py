@@ -48,9 +48,14 @@ def read_counters(url: str) -> Counters:
     return _with_connection(url, read)
 
 
-def execute(url: str, sql: str) -> None:
-    """Execute one or more statements without parameters."""
-    _with_connection(url, lambda connection: connection.execute(sql))
+def execute(url: str, sql: str, *arguments: Any) -> None:
+    """Execute one statement, or more without parameters."""
+    _with_connection(url, lambda connection: connection.execute(sql, *arguments))
+
+
+def fetch_row(url: str, sql: str, *arguments: Any) -> Any:
+    """Return the first row of a query."""
+    return _with_connection(url, lambda connection: connection.fetchrow(sql, *arguments))
 
 
 @contextmanager

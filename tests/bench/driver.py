@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
 
 from tests.bench.client import Client
 from tests.bench.cpu import replica_pids
@@ -23,6 +25,17 @@ FIRST_WARM_UP_SECONDS = 2.0
 PROFILE_SECONDS = 10.0
 
 
+class Pace(Protocol):
+    """How often, for how many seconds, and at which numbers of connections each subject is measured."""
+
+    @property
+    def rounds(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def connections(self) -> tuple[int, ...]: ...
+
+
 class Bench:
     """Hold subjects that are up, and measure them."""
 
@@ -33,37 +46,37 @@ class Bench:
         roots |= {s.pid: s.name for s in subjects if s.pid is not None and s.pid != gateway.pid}
         self._meter = Meter(generator, roots)
 
-    def rounds(self, options: Options, progress: Progress) -> list[Window]:
+    def rounds(self, pace: Pace, progress: Progress) -> list[Window]:
         """Measure every subject once in each round at each number of connections."""
-        connections_max = max(options.connections)
+        connections_max = max(pace.connections)
         for subject in self._subjects:
             progress(f"warming up {subject.name}")
-            self._meter.warm_up(subject, connections=connections_max, seconds=FIRST_WARM_UP_SECONDS)
+            seconds = min(FIRST_WARM_UP_SECONDS, pace.seconds)
+            self._meter.warm_up(subject, connections=connections_max, seconds=seconds)
         windows = []
-        for round, connections, subject in turns(options, self._subjects):
-            window = self._meter.measure(subject, connections=connections, seconds=options.seconds, turn=round)
+        for round, connections, subject in turns(pace.rounds, pace.connections, self._subjects):
+            window = self._meter.measure(subject, connections=connections, seconds=pace.seconds, turn=round)
             windows.append(window)
             progress(
-                f"round {round + 1}/{options.rounds}, {connections:>3} connections, {subject.name:<8} "
+                f"round {round + 1}/{pace.rounds}, {connections:>3} connections, {subject.name:<8} "
                 f"{window.load.rate:8,.0f}/s  p50 {window.load.p50_ms:7.2f} ms"
             )
         return windows
 
-    def profile(self, options: Options) -> tuple[float, list[SelfTime], list[SelfTime]]:
+    def profile(self, path: Path) -> tuple[float, list[SelfTime], list[SelfTime]]:
         """Profile one replica in a window of its own, so that sampling disturbs no measured one."""
-        assert options.profile is not None
         subject = next(subject for subject in self._subjects if subject.name == "easypay")
         pid = replica_pids(self._gateway.pid)[0]
-        with recorded(pid, PROFILE_SECONDS, options.profile):
+        with recorded(pid, PROFILE_SECONDS, path):
             window = self._meter.measure(subject, connections=RATIO_CONNECTIONS, seconds=PROFILE_SECONDS, turn=0)
-        return window.load.rate, *self_times(options.profile)
+        return window.load.rate, *self_times(path)
 
 
-def turns(options: Options, subjects: Sequence[Subject]) -> Iterator[tuple[int, int, Subject]]:
+def turns(rounds: int, numbers: Sequence[int], subjects: Sequence[Subject]) -> Iterator[tuple[int, int, Subject]]:
     """Yield round, connections and subject; each round starts with another subject, so none is favoured."""
-    for round in range(options.rounds):
+    for round in range(rounds):
         start = round % len(subjects)
-        for connections in options.connections:
+        for connections in numbers:
             for subject in (*subjects[start:], *subjects[:start]):
                 yield round, connections, subject
 

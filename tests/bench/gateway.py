@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -34,6 +34,7 @@ class Gateway:
 
     url: str
     api_key: str
+    admin_key: str
     ray_address: str
     ray_token_file: str
     database_url: str
@@ -59,8 +60,8 @@ class Gateway:
 
 
 @contextmanager
-def started(replicas: int) -> Iterator[Gateway]:
-    """Start a gateway in a temporary folder, and end it with all that it started."""
+def started(replicas: int, settings: Mapping[str, str] | None = None) -> Iterator[Gateway]:
+    """Start a gateway with settings of the environment in a temporary folder, and end it with all that it started."""
     # Short and directly under the temporary folder: the sockets that Ray makes below it have a limit of 107
     # bytes.
     folder = Path(tempfile.mkdtemp(prefix="epb-"))
@@ -69,7 +70,7 @@ def started(replicas: int) -> Iterator[Gateway]:
     try:
         command = [*_easypay(), "up", "--detach", "--json", "--data-dir", str(data)]
         command += ["--port", str(free_port()), "--replicas", str(replicas)]
-        environment = {**os.environ, **ENVIRONMENT}
+        environment = {**os.environ, **ENVIRONMENT, **(settings or {})}
         result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=UP_TIMEOUT_S)
         if result.returncode != 0:
             raise GatewayFailed(f"`{' '.join(command)}` ended with {result.returncode}")

@@ -20,7 +20,11 @@ SAMPLES_PER_SECOND = 200
 TOP = 20
 GRACE_S = 30
 # py-spy takes these threads for busy, but they only wait.
-WAITING = {"Worker.main_loop (ray/_private/worker.py)", "Condition.wait (threading.py)"}
+WAITING = {
+    "Worker.main_loop (ray/_private/worker.py)",
+    "Condition.wait (threading.py)",
+    "_worker (concurrent/futures/thread.py)",
+}
 # The replica's loop runs in a thread of its own; what is not in a Python function below this one is in C.
 RENAMED = {"Thread.run (threading.py)": "event loop in C"}
 INSTALLED = re.compile(r".*/(?:site-packages|python3\.\d+)/(.+)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -44,10 +44,10 @@ def show(console: Console, options: Options, generator: str, windows: Sequence[W
         f"{generator}; {os.cpu_count()} cores shared by all; {options.replicas} replicas; medians of "
         f"{options.rounds} rounds of {options.seconds:g} s; gateway with {settings}, all else by default"
     )
-    console.print(_speed(summary))
-    console.print(_cpu(summary))
+    console.print(speed_table(summary))
+    console.print(cpu_table(summary))
     if found := figures(windows):
-        console.print(_figures(found))
+        console.print(figures_table(found))
     if (share := idle_share(windows)) is not None:
         console.print(f"{share:.0%} of the CPU time in the peers' windows went to the gateway that idled beside them")
 
@@ -62,42 +62,46 @@ def show_profile(console: Console, rate: float, functions: Sequence[SelfTime], p
         console.print(table)
 
 
-def _speed(summary: Sequence[Line]) -> Table:
+def speed_table(summary: Sequence[Line]) -> Table:
+    """Show speed, and what was written where anything was."""
+    writes = any(line.wal_bytes_per_payment is not None for line in summary)
     table = Table("conns", "subject", title="Speed")
-    for column in ("requests/s", "p50 ms", "p99 ms", "WAL bytes each", "commits each"):
+    for column in ("requests/s", "p50 ms", "p99 ms", *(("WAL bytes each", "commits each") if writes else ())):
         table.add_column(column, justify="right")
     for line in summary:
-        table.add_row(
-            str(line.connections),
-            line.subject,
-            f"{line.rate:,.0f}",
-            f"{line.p50_ms:.2f}",
-            f"{line.p99_ms:.2f}",
-            _optional(line.wal_bytes_per_payment, ",.0f"),
-            _optional(line.writes_per_payment, ".3f"),
-        )
+        cells = [str(line.connections), line.subject]
+        cells += [f"{line.rate:,.0f}", f"{line.p50_ms:.2f}", f"{line.p99_ms:.2f}"]
+        if writes:
+            cells += [_optional(line.wal_bytes_per_payment, ",.0f"), _optional(line.writes_per_payment, ".3f")]
+        table.add_row(*cells)
     return table
 
 
-def _cpu(summary: Sequence[Line]) -> Table:
-    """Show CPU time at one number of connections, without groups that stay under a millisecond."""
+def cpu_table(summary: Sequence[Line]) -> Table:
+    """Show CPU time at one number of connections."""
     numbers = {line.connections for line in summary}
     connections = RATIO_CONNECTIONS if RATIO_CONNECTIONS in numbers else max(numbers)
     shown = [line for line in summary if line.connections == connections]
-    groups = dict.fromkeys(group for line in shown for group in line.cpu_s_per_1000)
-    table = Table("processes", title=f"CPU seconds per 1,000 requests at {connections} connections")
-    for line in shown:
-        table.add_column(line.subject, justify="right")
-    for group in groups:
-        spent = [line.cpu_s_per_1000.get(group, 0.0) for line in shown]
-        if max(spent) >= CPU_SHOWN_S:
-            table.add_row(group, *(f"{seconds:.3f}" for seconds in spent))
+    spent = [(line.subject, line.cpu_s_per_1000) for line in shown]
+    return cpu_by_group(spent, f"CPU seconds per 1,000 requests at {connections} connections")
+
+
+def cpu_by_group(spent: Sequence[tuple[str, Mapping[str, float]]], title: str) -> Table:
+    """Show seconds by group of processes, a column for each name, without groups that stay under a millisecond."""
+    table = Table("processes", title=title)
+    for name, _ in spent:
+        table.add_column(name, justify="right")
+    for group in dict.fromkeys(group for _, groups in spent for group in groups):
+        seconds = [groups.get(group, 0.0) for _, groups in spent]
+        if max(seconds) >= CPU_SHOWN_S:
+            table.add_row(group, *(f"{each:.3f}" for each in seconds))
     table.add_section()
-    table.add_row("all", *(f"{sum(line.cpu_s_per_1000.values()):.3f}" for line in shown))
+    table.add_row("all", *(f"{sum(groups.values()):.3f}" for _, groups in spent))
     return table
 
 
-def _figures(found: Sequence[Figure]) -> Table:
+def figures_table(found: Sequence[Figure]) -> Table:
+    """Show figures beside what they must reach."""
     table = Table("figure", title="Targets")
     for column in ("median", "range", "must", "aim", "met"):
         table.add_column(column, justify="right")

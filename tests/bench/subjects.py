@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,8 +26,8 @@ READY_ANSWERS = 20
 DRIVER_TIMEOUT_S = 120
 
 
-class EchoFailed(BenchFailed):
-    """The driver that deploys or deletes the echo failed."""
+class DeploymentFailed(BenchFailed):
+    """The driver that deploys or deletes an application failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,22 @@ def easypay(gateway: Gateway) -> Subject:
 @contextmanager
 def deployed_echo(gateway: Gateway, replicas: int) -> Iterator[Subject]:
     """Deploy the echo beside the gateway, and take it out again."""
-    try:
-        _drive(gateway, "deploy", gateway.ray_address, str(replicas))
-        target = Target(url=f"{gateway.url.rstrip('/')}{echo.ROUTE}", status=200, expected=dict(PAYMENT))
-        wait_until_right(target)
+    target = Target(url=f"{gateway.url.rstrip('/')}{echo.ROUTE}", status=200, expected=dict(PAYMENT))
+    with deployed(gateway, echo.__name__, replicas, target, {}):
         yield Subject("echo", target)
+
+
+@contextmanager
+def deployed(
+    gateway: Gateway, module: str, replicas: int, target: Target, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """Have a module deploy its application beside the gateway, wait for right answers, and take it out again."""
+    try:
+        _drive(gateway, module, "deploy", gateway.ray_address, str(replicas), environment=environment)
+        wait_until_right(target)
+        yield
     finally:
-        _drive(gateway, "delete", gateway.ray_address)
+        _drive(gateway, module, "delete", gateway.ray_address, environment=environment)
 
 
 @contextmanager
@@ -70,19 +79,26 @@ def running_peer(gateway: Gateway, name: str, style: str) -> Iterator[Subject]:
     """Run the peer with a database of its own on the gateway's PostgreSQL server."""
     port = free_port()
     database = f"bench_{name.replace('-', '_')}_{os.getpid()}"
-    command = [sys.executable, "-m", "uvicorn", "--factory", "tests.bench.peer:build_app"]
-    command += ["--port", str(port), "--workers", str(PEER_WORKERS)]
-    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     target = Target(url=f"http://127.0.0.1:{port}/payments", status=201, expected={**PAYMENT, "status": "captured"})
     with scratch_database(gateway.database_url, database, peer.SCHEMA) as url:
-        environment = {**os.environ, "PEER_DATABASE_URL": url, "PEER_STYLE": style}
-        # A session of its own: an interrupt reaches it only through us, and its workers can be ended with it.
-        process = subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)
-        try:
-            wait_until_right(target)
-            yield Subject(name, target, url, process.pid)
-        finally:
-            _end(process)
+        environment = {"PEER_DATABASE_URL": url, "PEER_STYLE": style}
+        with running_uvicorn("tests.bench.peer:build_app", port, target, environment) as pid:
+            yield Subject(name, target, url, pid)
+
+
+@contextmanager
+def running_uvicorn(factory: str, port: int, target: Target, environment: Mapping[str, str]) -> Iterator[int]:
+    """Run an application on PEER_WORKERS workers until the block ends; yields the process id once answers are right."""
+    command = [sys.executable, "-m", "uvicorn", "--factory", factory]
+    command += ["--port", str(port), "--workers", str(PEER_WORKERS)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    # A session of its own: an interrupt reaches it only through us, and its workers can be ended with it.
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=sys.stderr, start_new_session=True)
+    try:
+        wait_until_right(target)
+        yield process.pid
+    finally:
+        _end(process)
 
 
 def wait_until_right(target: Target) -> None:
@@ -110,15 +126,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _drive(gateway: Gateway, *arguments: str) -> None:
-    command = [sys.executable, "-m", echo.__name__, *arguments]
+def _drive(gateway: Gateway, module: str, *arguments: str, environment: Mapping[str, str]) -> None:
+    command = [sys.executable, "-m", module, *arguments]
     result = subprocess.run(
         command,
-        env=gateway.ray_environment(),
+        env={**gateway.ray_environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=DRIVER_TIMEOUT_S,
     )
     if result.returncode != 0:
-        raise EchoFailed(f"{' '.join(arguments[:1])} of the echo failed:\n{result.stdout[-3000:]}")
+        raise DeploymentFailed(f"{arguments[0]} of {module} failed:\n{result.stdout[-3000:]}")

@@ -71,17 +71,16 @@ def idle_share(windows: Sequence[Window]) -> float | None:
 def figures(windows: Sequence[Window]) -> list[Figure]:
     """Return the ratios at 64 connections and the median latency at one; leaves out what was not measured."""
     found = [
-        _ratio(windows, "peer", bound=1.2, aim=1.8),
-        _ratio(windows, "peer-cte"),
-        _ratio(windows, "echo", bound=0.33, aim=0.5),
-        _latency(windows, bound=3.0),
+        ratio(windows, "peer", bound=1.2, aim=1.8),
+        ratio(windows, "peer-cte"),
+        ratio(windows, "echo", bound=0.33, aim=0.5),
+        latency(windows, bound=3.0),
     ]
     return [figure for figure in found if figure is not None]
 
 
-def _ratio(
-    windows: Sequence[Window], other: str, bound: float | None = None, aim: float | None = None
-) -> Figure | None:
+def ratio(windows: Sequence[Window], other: str, bound: float | None = None, aim: float | None = None) -> Figure | None:
+    """Return the gateway's speed in parts of another's; None where they were not both measured in any round."""
     ours = {window.round: window.load.rate for window in _select(windows, "easypay", RATIO_CONNECTIONS)}
     theirs = {window.round: window.load.rate for window in _select(windows, other, RATIO_CONNECTIONS)}
     ratios = [ours[round] / theirs[round] for round in ours.keys() & theirs.keys()]
@@ -91,7 +90,8 @@ def _ratio(
     return Figure(name, median(ratios), min(ratios), max(ratios), bound, aim)
 
 
-def _latency(windows: Sequence[Window], bound: float) -> Figure | None:
+def latency(windows: Sequence[Window], bound: float | None = None) -> Figure | None:
+    """Return the gateway's median latency at one connection; None where it was not measured."""
     times = [window.load.p50_ms for window in _select(windows, "easypay", LATENCY_CONNECTIONS)]
     if not times:
         return None

@@ -20,7 +20,8 @@ class WrongAnswer(BenchFailed):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Describe one request that is repeated, with a fresh key each time where `keyed`."""
+    """Describe one request that is repeated: with a fresh key each time where `keyed`, with one of the `ids` after
+    the other at the end of its path where there are any. It has a body unless that is empty."""
 
     url: str
     status: int
@@ -28,6 +29,8 @@ class Target:
     body: bytes = field(default=json.dumps(PAYMENT, separators=(",", ":")).encode())
     authorization: str | None = None
     keyed: bool = False
+    method: str = "POST"
+    ids: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -42,25 +45,26 @@ class Target:
         return urlsplit(self.url).path
 
     def pieces(self) -> tuple[bytes, bytes]:
-        """Return the request's bytes before and after the key; unkeyed, their sum is the whole request."""
-        lines = [
-            f"POST {self.path} HTTP/1.1",
-            f"Host: {self.host}:{self.port}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(self.body)}",
-        ]
+        """Return the request's bytes before and after its key or id; with neither, their sum is the whole request."""
+        assert not (self.keyed and self.ids), "one place for what changes"
+        start = f"{self.method} {self.path}"
+        lines = [" HTTP/1.1", f"Host: {self.host}:{self.port}"]
+        if self.body:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
         if self.authorization:
             lines.append(f"Authorization: {self.authorization}")
+        if self.ids:
+            return start.encode(), "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
         if self.keyed:
             lines.append("Idempotency-Key: ")
-        return "\r\n".join(lines).encode(), b"\r\n\r\n" + self.body
+        return (start + "\r\n".join(lines)).encode(), b"\r\n\r\n" + self.body
 
 
 def probe(target: Target, timeout_s: float = 10.0) -> dict[str, Any]:
     """Send one request and return its JSON answer; raise WrongAnswer unless it is as expected."""
     connection = http.client.HTTPConnection(target.host, target.port, timeout=timeout_s)
     try:
-        connection.request("POST", target.path, target.body, _headers(target))
+        connection.request(target.method, _path(target), target.body or None, _headers(target))
         response = connection.getresponse()
         text = response.read()
     finally:
@@ -74,8 +78,12 @@ def probe(target: Target, timeout_s: float = 10.0) -> dict[str, Any]:
     return answer
 
 
+def _path(target: Target) -> str:
+    return target.path + target.ids[0] if target.ids else target.path
+
+
 def _headers(target: Target) -> dict[str, str]:
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"} if target.body else {}
     if target.authorization:
         headers["Authorization"] = target.authorization
     if target.keyed:

@@ -1,4 +1,5 @@
--- Sends one request again and again with a key that no other thread, run or request has, and prints one line of JSON.
+-- Sends one request again and again, with a key that no other thread, run or request has, or with one id of a file after
+-- the other, and prints one line of JSON.
 local threads = 0
 
 function setup(thread)
@@ -12,8 +13,24 @@ function init(_)
   head = os.getenv("BENCH_HEAD")
   tail = os.getenv("BENCH_TAIL")
   run = os.getenv("BENCH_RUN")
-  if run == "" then
-    request = function() return head .. tail end
+  if os.getenv("BENCH_IDS") then
+    cycle(os.getenv("BENCH_IDS"))
+  elseif run == "" then
+    local whole = head .. tail
+    request = function() return whole end
+  end
+end
+
+-- Whole requests, made once: threads start at different places, so that they do not ask for the same at once.
+function cycle(file)
+  local requests = {}
+  for id in io.lines(file) do
+    requests[#requests + 1] = head .. id .. tail
+  end
+  counter = thread_id * math.floor(#requests / 2)
+  request = function()
+    counter = counter % #requests + 1
+    return requests[counter]
   end
 end
 

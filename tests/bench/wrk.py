@@ -8,7 +8,10 @@ import shutil
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.bench.load import REQUEST_TIMEOUT_S, SAMPLES_MAX, Load, LoadFailed
 from tests.bench.target import Target
@@ -56,29 +59,41 @@ class Wrk:
         threads = 1 if connections == 1 else 2
         command = [self._binary, f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency"]
         command += ["--timeout", f"{REQUEST_TIMEOUT_S}s", "-s", str(SCRIPT), target.url]
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
-            process = subprocess.Popen(command, env=environment, stdout=out, stderr=errors)
-            try:
-                _, status, usage = os.wait4(process.pid, 0)
-            except BaseException:
-                process.kill()
-                process.wait()
-                raise
-            process.returncode = os.waitstatus_to_exitcode(status)
-            out.seek(0)
-            errors.seek(0)
-            printed, complaints = out.read(), errors.read()
-        if process.returncode != 0:
-            raise LoadFailed(f"wrk ended with {process.returncode}: {complaints or printed}")
-        return printed, complaints, usage.ru_utime + usage.ru_stime
+        with file_of(target.ids) as ids:
+            return execute(command, environment | ({"BENCH_IDS": ids} if target.ids else {}))
+
+
+@contextmanager
+def file_of(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the name of a file with these lines: an environment holds no more than 128 KiB in one value."""
+    with tempfile.NamedTemporaryFile("w", prefix="epb-") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        yield file.name
+
+
+def execute(command: Sequence[str], environment: Mapping[str, str]) -> tuple[str, str, float]:
+    """Run wrk; return what it printed, its complaints, and the seconds of CPU time that it used."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=errors)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        errors.seek(0)
+        printed, complaints = out.read(), errors.read()
+    if process.returncode != 0:
+        raise LoadFailed(f"wrk ended with {process.returncode}: {complaints or printed}")
+    return printed, complaints, usage.ru_utime + usage.ru_stime
 
 
 def parse(out: str, cpu_s: float) -> Load:
     """Read the line of JSON that the script prints last."""
-    line = next((line for line in out.splitlines() if line.startswith(MARK)), None)
-    if line is None:
-        raise LoadFailed(f"wrk printed no summary: {out[-500:]}")
-    summary = json.loads(line.removeprefix(MARK))
+    summary = marked(out)
     return Load(
         requests=summary["requests"],
         seconds=summary["duration_us"] / 1e6,
@@ -87,3 +102,12 @@ def parse(out: str, cpu_s: float) -> Load:
         failures=summary["failures"],
         cpu_s=cpu_s,
     )
+
+
+def marked(out: str) -> dict[str, Any]:
+    """Return the object in the marked line."""
+    line = next((line for line in out.splitlines() if line.startswith(MARK)), None)
+    if line is None:
+        raise LoadFailed(f"wrk printed no summary: {out[-500:]}")
+    summary: dict[str, Any] = json.loads(line.removeprefix(MARK))
+    return summary

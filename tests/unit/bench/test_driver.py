@@ -11,8 +11,7 @@ from tests.bench.target import Target
 def test_each_round_starts_with_another_subject() -> None:
     """Subjects take turns within each number of connections, and none is always first."""
     subjects = [Subject(name, Target("http://127.0.0.1:1/", 200, {})) for name in "abc"]
-    options = parse_options(["--rounds", "2", "--connections", "1,64"])
-    order = [(turn, connections, subject.name) for turn, connections, subject in turns(options, subjects)]
+    order = [(turn, connections, subject.name) for turn, connections, subject in turns(2, (1, 64), subjects)]
     assert order == [
         *((0, connections, name) for connections in (1, 64) for name in "abc"),
         *((1, connections, name) for connections in (1, 64) for name in "bca"),

@@ -29,3 +29,15 @@ def test_unkeyed_request_is_whole_without_a_key() -> None:
     """A subject without keys gets a request without their headers."""
     lines = request(Target("http://127.0.0.1:81/v1", 201, {}, b"{}"), b"")
     assert lines[3:] == [b"Content-Length: 2", b"", b"{}"]
+
+
+def test_id_is_the_end_of_the_path() -> None:
+    """A read has no body, and the id stands between the two pieces."""
+    target = Target("http://127.0.0.1:81/v1/", 200, {}, b"", authorization="Bearer sk", method="GET", ids=("a", "b"))
+    assert request(target, b"b") == [
+        b"GET /v1/b HTTP/1.1",
+        b"Host: 127.0.0.1:81",
+        b"Authorization: Bearer sk",
+        b"",
+        b"",
+    ]

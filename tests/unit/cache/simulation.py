@@ -8,8 +8,12 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from actors.cache.actor import CacheShardActor
 from actors.cache.client import CacheClient, Loaded
 from actors.cache.counts import Report
+from actors.cache.epochs import Epoch
+from actors.cache.level2.node import ServerRestarted
+from actors.cache.level2.redis_level import Found, Put
 from actors.cache.messages import (
     Answer,
     Begin,
@@ -23,19 +27,25 @@ from actors.cache.messages import (
     Want,
     Welcome,
 )
-from actors.cache.shard import CacheShard
 from actors.runtime.errors import Unavailable
 from tests.support.history import History, Seen
 
 _T = TypeVar("_T")
 
-MakeShard = Callable[[int, random.Random], CacheShard]
+MakeShard = Callable[["SimulatedShard"], CacheShardActor]
 MakeClient = Callable[["SimulatedProcess"], CacheClient]
 
 
-def plain_shard(incarnation: int, draw: random.Random) -> CacheShard:
+def plain_shard(place: SimulatedShard) -> CacheShardActor:
     """Make a shard as it is."""
-    return CacheShard(1_000_000, clock=_now, incarnation=incarnation, draw=draw)
+    return make_actor(CacheShardActor, place)
+
+
+def make_actor(kind: type[CacheShardActor], place: SimulatedShard) -> CacheShardActor:
+    """Make a shard of this class."""
+    return kind(
+        "0", place.name, "sim", 1_000_000, lambda _: place, lambda: place.redis, clock=_now, now=_now, draw=place.draw
+    )
 
 
 def plain_client(process: SimulatedProcess) -> CacheClient:
@@ -74,23 +84,131 @@ class SimulatedDatabase:
         await asyncio.sleep(self._draw.expovariate(1 / 0.002))
 
 
-class SimulatedShard:
-    """A shard that can be killed and comes back empty, under the same name."""
+class SimulatedRedis:
+    """Keeps entries by comparison, as the scripts do; writes take a while, and may be overtaken by later ones. It can
+    be away, and come back with what it held some time ago."""
 
-    def __init__(self, make: MakeShard, draw: random.Random) -> None:
-        self._make = make
+    def __init__(self, draw: random.Random) -> None:
         self._draw = draw
-        self._incarnation = 1
-        self.shard: CacheShard | None = make(1, draw)
+        self._prefix = ""
+        self._known = 0
+        self.starts = 1
+        self.is_away = False
+        self.entries: dict[str, tuple[int, int, bytes | None]] = {}
+        self.snapshot: dict[str, tuple[int, int, bytes | None]] = {}
+
+    def restart(self) -> None:
+        """Come back with the last snapshot."""
+        self.starts += 1
+        self.entries = dict(self.snapshot)
+
+    async def identity(self) -> str:
+        await self._travel()
+        self._known = self.starts
+        return str(self.starts)
+
+    def reprefix(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    async def mark(self, items: Sequence[tuple[str, int]]) -> None:
+        prefix = self._prefix
+        await self._travel()
+        for key, stamp in items:
+            known, version, _ = self.entries.get(prefix + key, (0, 0, None))
+            self.entries[prefix + key] = (max(known, stamp), version, None)
+
+    async def put(self, items: Sequence[Put]) -> list[bool]:
+        prefix = self._prefix
+        await self._travel()
+        if self._draw.random() < 0.2:
+            await asyncio.sleep(self._draw.uniform(0, 0.2))
+        return [self._put(prefix, item) for item in items]
+
+    def _put(self, prefix: str, item: Put) -> bool:
+        stamp, version, data = self.entries.get(prefix + item.key, (0, 0, None))
+        if item.stamp < stamp or (item.stamp == stamp and data is None) or item.version < version:
+            return False
+        self.entries[prefix + item.key] = (item.stamp, item.version, item.data)
+        return True
+
+    async def get(self, keys: Sequence[str]) -> dict[str, Found]:
+        prefix = self._prefix
+        await self._travel()
+        found = {key: self.entries.get(prefix + key, (0, 0, None)) for key in keys}
+        await asyncio.sleep(self._draw.expovariate(1 / 0.0005))
+        return {key: Found(stamp, version, data) for key, (stamp, version, data) in found.items() if data is not None}
+
+    async def hot_keys(self) -> list[str]:
+        return [f"payment:{number}" for number in range(60)]
+
+    async def save_hot_keys(self, keys: Sequence[str]) -> None:
+        """Not needed: it returns all."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def _travel(self) -> None:
+        await asyncio.sleep(self._draw.expovariate(1 / 0.0005))
+        if self.is_away:
+            raise Unavailable("redis", "is away", 1.0)
+        if self._known not in (0, self.starts):
+            raise ServerRestarted("redis", "restarted", 1.0)
+
+
+class SimulatedShard:
+    """A place for a shard, with its epochs and its Redis: the shard can be killed and comes back empty, under the same
+    name."""
+
+    def __init__(self, name: str, make: MakeShard, draw: random.Random) -> None:
+        self.name = name
+        self.draw = draw
+        self._make = make
+        self._epoch = Epoch(0, 1, "")
+        self._redis = SimulatedRedis(draw)
+        self.shard: CacheShardActor | None = make(self)
+
+    @property
+    def redis(self) -> SimulatedRedis:
+        """The Redis; a shard that starts connects anew."""
+        self._redis._known = 0
+        return self._redis
+
+    async def take(self) -> Epoch:
+        self._epoch = self._epoch._replace(incarnation=self._epoch.incarnation + 1)
+        return self._epoch
+
+    async def move(self, redis: str) -> Epoch:
+        self._epoch = self._epoch._replace(namespace=self._epoch.namespace + 1, redis=redis)
+        return self._epoch
 
     def restart(self, away_s: float) -> None:
         """Kill it; it is back after a while."""
+        assert self.shard is not None
+        for task in (self.shard._opening, *self.shard._working):
+            if task is not None:
+                task.cancel()
         self.shard = None
         asyncio.get_running_loop().call_later(away_s, self._start)
 
     def _start(self) -> None:
-        self._incarnation += 1
-        self.shard = self._make(self._incarnation, self._draw)
+        self.shard = self._make(self)
+
+    def disturb_redis(self) -> None:
+        """Take Redis away for a while, if not for a moment only; it may come back with the past."""
+        if self.draw.random() < 0.5:
+            self._redis.restart()
+        away_s = self.draw.choice((0.0, 0.0, 0.1, 4.0))
+        self._redis.is_away = away_s > 0
+        if self.shard is not None and self.draw.random() < 0.5:
+            self.restart(0.05)  # They share a machine.
+        asyncio.get_running_loop().call_later(away_s, self._undisturb_redis)
+
+    def _undisturb_redis(self) -> None:
+        self._redis.is_away = False
+
+    def save_redis(self) -> None:
+        """Take a snapshot."""
+        self._redis.snapshot = dict(self._redis.entries)
 
 
 class SimulatedPort:
@@ -102,10 +220,7 @@ class SimulatedPort:
         self._draw = draw
 
     async def open_session(self, owner: str) -> Welcome:
-        async def call(shard: CacheShard) -> Welcome:
-            return shard.open_session(owner)
-
-        return await self._call(call)
+        return await self._call(lambda shard: shard.open_session(owner))
 
     async def listen(
         self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
@@ -113,39 +228,27 @@ class SimulatedPort:
         return await self._call(lambda shard: shard.listen(session, acknowledged, list(drops), report))
 
     async def read(self, session: int, wants: Sequence[Want]) -> list[Answer]:
-        async def call(shard: CacheShard) -> list[Answer]:
-            return shard.read(session, wants)
-
-        return await self._call(call)
+        return await self._call(lambda shard: shard.read(session, wants))
 
     async def wait(self, session: int, want: Want, token: int) -> Answer:
         return await self._call(lambda shard: shard.wait(session, want, token))
 
     async def begin(self, session: int, beginnings: Sequence[Begin]) -> list[Begun]:
-        async def call(shard: CacheShard) -> list[Begun]:
-            return shard.begin(session, beginnings)
-
-        return await self._call(call)
+        return await self._call(lambda shard: shard.begin(session, beginnings))
 
     async def begun(self, session: int, transition: int) -> int:
         return await self._call(lambda shard: shard.begun(session, transition))
 
     async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
-        async def call(shard: CacheShard) -> None:
-            shard.tell(session, messages)
-
-        await self._call(call)
+        await self._call(lambda shard: shard.tell(session, messages))
 
     async def snapshot(self) -> ShardSnapshot:
-        async def call(shard: CacheShard) -> ShardSnapshot:
-            return shard.snapshot()
-
-        return await self._call(call)
+        return await self._call(lambda shard: shard.snapshot())
 
     async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
         return await self._call(lambda shard: shard.invalidate(keys, tags, models))
 
-    async def _call(self, call: Callable[[CacheShard], Awaitable[_T]]) -> _T:
+    async def _call(self, call: Callable[[CacheShardActor], Awaitable[_T]]) -> _T:
         await self._travel()
         shard = self._shard()
         fate = self._draw.random()
@@ -161,7 +264,7 @@ class SimulatedPort:
         await self._travel()
         return answer
 
-    def _shard(self) -> CacheShard:
+    def _shard(self) -> CacheShardActor:
         if not self._process.alive:
             raise Unavailable("process", "is dead", 1.0)
         if self._target.shard is None:
@@ -307,7 +410,7 @@ async def simulate(
     draw = random.Random(seed)
     history = History()
     database = SimulatedDatabase(draw)
-    shards = {f"shard-{index}": SimulatedShard(make_shard, draw) for index in range(2)}
+    shards = {name: SimulatedShard(name, make_shard, draw) for name in ("shard-0", "shard-1")}
     count = 0
 
     def new_process() -> SimulatedProcess:
@@ -350,15 +453,20 @@ async def _fault(
     new_process: Callable[[], SimulatedProcess],
 ) -> None:
     loop = asyncio.get_running_loop()
-    match draw.choice(("shard", "die", "stall", "stall")):
+    for place in shards.values():
+        if draw.random() < 0.3:
+            place.save_redis()
+    match draw.choice(("shard", "redis", "die", "stall", "stall")):
+        case "redis":
+            draw.choice(list(shards.values())).disturb_redis()
         case "shard":
             shard = draw.choice(list(shards.values()))
             if shard.shard is not None:
                 shard.restart(draw.uniform(0.05, 2))
         case "die":
-            place = draw.randrange(len(running))
-            await running[place].die()
-            running[place] = new_process()
+            number = draw.randrange(len(running))
+            await running[number].die()
+            running[number] = new_process()
         case _:
             process = draw.choice(running)
             process.awake.clear()

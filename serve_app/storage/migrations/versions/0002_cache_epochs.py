@@ -16,11 +16,16 @@ def upgrade() -> None:
         CREATE TABLE cache_epochs (
             shard       text PRIMARY KEY,
             incarnation bigint NOT NULL,
-            namespace   bigint NOT NULL
+            namespace   bigint NOT NULL,
+            redis       text NOT NULL
         )
         """
     )
     op.execute(
         "COMMENT ON COLUMN cache_epochs.namespace IS "
         "'What Redis holds of the shard under any other number may be out of date, and is never read again.'"
+    )
+    op.execute(
+        "COMMENT ON COLUMN cache_epochs.redis IS "
+        "'The identity of the servers that the namespace was begun on: another one may have come back with the past.'"
     )
