@@ -24,7 +24,7 @@ from ray.serve.config import HTTPOptions
 from cluster.cli.client import is_ready
 from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config
 from cluster.private_file import write_private
-from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings
+from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings, runs_on_one_machine
 from cluster.supervisor import start_supervisor
 from cluster.topology import SUPERVISOR_NAME, desired_actors
 from serve_app.deployment import APPLICATION, gateway
@@ -87,7 +87,7 @@ async def _keys(settings: Settings) -> dict[str, str]:
     One that the database does not take (it is another database, or the key was revoked) is made anew. On a cluster,
     which has no data directory, none are made: `easypay keys create` makes them.
     """
-    if SETTINGS_FILE_VARIABLE not in os.environ:
+    if not runs_on_one_machine():
         return {}
     file = Path(os.environ[SETTINGS_FILE_VARIABLE]).parent.parent / _KEYS_FILE
     kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

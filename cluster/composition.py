@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+import ray
+
 from actors.cache.level2.redis_level import RedisLevel
 from actors.cache.level2.sealing import Sealer, key_from_text
-from cluster.settings import Settings, load_settings
+from cluster.settings import Settings, load_settings, runs_on_one_machine
 from serve_app.caching.epochs import StoredEpochs
 from serve_app.config import GatewayConfig
 
@@ -36,6 +38,14 @@ def cache_level() -> RedisLevel | None:
     key = key_from_text(settings.sealing_key.get_secret_value())
     url = settings.redis_url.get_secret_value()
     return RedisLevel(url, Sealer(key), prefix="", pool_size=settings.redis_pool_size)
+
+
+def node_host() -> str:
+    """Return the address by which the gateway's processes reach this machine: loopback, if it is the only one."""
+    if runs_on_one_machine():
+        return "127.0.0.1"
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address
 
 
 def gateway_name(settings: Settings) -> str:

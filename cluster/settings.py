@@ -204,6 +204,11 @@ def load_settings() -> Settings:
     return read_settings(Path(file)) if file else read_environment()
 
 
+def runs_on_one_machine() -> bool:
+    """Whether a launcher started the gateway that this process belongs to: it starts all of it here."""
+    return SETTINGS_FILE_VARIABLE in os.environ
+
+
 def read_settings(file: Path) -> Settings:
     """Read what `Settings.write` wrote; the environment has no part in it. Raise SettingsError."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.cache.actor import CacheShardActor, shard_names
 from actors.pool.actor import POOL_MANAGER_NAME, PoolManagerActor
 from actors.runtime.spec import ActorSpec
-from cluster.composition import cache_epochs, cache_level, database_url, gateway_config, gateway_name
+from cluster.composition import cache_epochs, cache_level, database_url, gateway_config, gateway_name, node_host
 from cluster.settings import Settings
 from serve_app.tasks.resolver_actor import RESOLVER_NAME, ResolverActor
 
@@ -30,4 +30,4 @@ def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
 
 
 def _shard_arguments(name: str, settings: Settings) -> tuple[object, ...]:
-    return (name, gateway_name(settings), settings.cache_shard_bytes, cache_epochs, cache_level)
+    return (name, gateway_name(settings), settings.cache_shard_bytes, cache_epochs, cache_level, node_host)

@@ -26,6 +26,7 @@ from actors.cache.messages import (
 )
 from actors.cache.second_level import Level, SecondLevel
 from actors.cache.shard import CacheShard
+from actors.runtime.channel import Address, ChannelServer
 from actors.runtime.errors import Unavailable
 from actors.runtime.supervised import Supervised
 
@@ -59,13 +60,14 @@ class CacheShardActor(Supervised):
         bound_bytes: int,
         epochs: Callable[[str], Epochs],
         level: Callable[[], Level | None],
+        host: Callable[[], str] = lambda: "127.0.0.1",
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         draw: random.Random | None = None,
     ) -> None:
-        """``epochs`` gives those of a name, ``level`` the Redis to use, if any; both are called in the actor's process.
-        ``clock`` is monotonic, ``now`` the time of day.
+        """``epochs`` gives those of a name, ``level`` the Redis to use, if any, ``host`` the address by which clients reach
+        this machine; all are called in the actor's process. ``clock`` is monotonic, ``now`` the time of day.
         """
         super().__init__(code_version)
         self._name = name
@@ -73,6 +75,7 @@ class CacheShardActor(Supervised):
         self._bound_bytes = bound_bytes
         self._epochs = epochs
         self._level = level
+        self._host = host
         self._clock = clock
         self._now = now
         self._draw = draw
@@ -80,11 +83,19 @@ class CacheShardActor(Supervised):
         self._working: list[asyncio.Task[None]] = []
         self._opened: CacheShard | None = None
         self._second: SecondLevel | None = None
+        self._server: ChannelServer | None = None
+        self._address: Address | None = None
 
     async def ensure_running(self) -> str:
         """Begin to serve as soon as that is possible, and return the version."""
         self._open()
         return await super().ensure_running()
+
+    async def address(self) -> Address:
+        """Return where the shard's server is: what its clients call, they call there."""
+        await asyncio.shield(self._open())
+        assert self._address is not None, "it is open"
+        return self._address
 
     async def open_session(self, owner: str) -> Welcome:
         """Begin a session for a process."""
@@ -172,10 +183,29 @@ class CacheShardActor(Supervised):
                 await asyncio.sleep(_START_AGAIN_S)
             else:
                 self._serve(epoch, self._second)
+                await self._listen()
                 return
 
     def _prefix(self, epoch: Epoch) -> str:
         return f"{self._gateway}:{self._name}:{epoch.namespace}:"
+
+    async def _listen(self) -> None:
+        handlers = {
+            method.__name__: method
+            for method in (
+                self.open_session,
+                self.listen,
+                self.read,
+                self.wait,
+                self.begin,
+                self.begun,
+                self.tell,
+                self.snapshot,
+                self.invalidate,
+            )
+        }
+        self._server = ChannelServer(handlers)
+        self._address = await self._server.start(self._host())
 
     def _serve(self, epoch: Epoch, second: SecondLevel | None) -> None:
         shard = self._opened = self.shard_class(

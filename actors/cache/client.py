@@ -96,6 +96,8 @@ class CacheClient:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for link in self._links.values():
+            link.port.close()
 
     def peek(self, key: str) -> bytes | None:
         """Return what is held near, without waiting for anything; None says nothing."""

@@ -75,6 +75,10 @@ class ShardPort(Protocol):
         """Drop what is cached; return how many values."""
         ...
 
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        ...
+
 
 class ShardLink:
     """Keeps a session with a shard for as long as it runs.

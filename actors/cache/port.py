@@ -1,4 +1,4 @@
-"""The way to a shard's actor."""
+"""The way to a shard."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from actors.cache.counts import Report
 from actors.cache.messages import Answer, Begin, Begun, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
 from actors.cache.shard import LEASE_S, LISTEN_S, LOAD_TIMEOUT_S
+from actors.runtime.channel import Address, Channel
 from actors.runtime.client import ActorClient
 
 _CALL_TIMEOUT_S = 1.0
@@ -15,11 +16,20 @@ _LISTEN_TIMEOUT_S = LISTEN_S + _CALL_TIMEOUT_S
 _BEGUN_TIMEOUT_S = 2 * LEASE_S
 
 
-class ActorPort(ActorClient):
-    """A ``ShardPort``. It tries each call once: the link knows what is worth another try, readers have the database.
+class ActorPort:
+    """A ``ShardPort``. Ray says where the shard is; calls go there over a channel.
 
-    Raises what ``ActorClient`` says, and ``NoSession``.
+    It tries each call once: the link knows what is worth another try, and readers have the database. Raises what
+    ``Channel`` says, and ``NoSession``.
     """
+
+    def __init__(self, name: str, namespace: str) -> None:
+        self._actor = _ShardActor(name, namespace)
+        self._channel = Channel(name, self._actor.address)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._channel.close()
 
     async def open_session(self, owner: str) -> Welcome:
         """Begin a session."""
@@ -68,4 +78,13 @@ class ActorPort(ActorClient):
         return dropped
 
     async def _once(self, method: str, *arguments: Any, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
-        return await self._ask(method, *arguments, timeout_s=timeout_s, repeatable=False)
+        return await self._channel.call(method, *arguments, timeout_s=timeout_s)
+
+
+class _ShardActor(ActorClient):
+    """The shard as Ray knows it."""
+
+    async def address(self) -> Address:
+        """Return where its server is."""
+        address: Address = await self._ask("address", timeout_s=_CALL_TIMEOUT_S, repeatable=False)
+        return address

@@ -248,6 +248,9 @@ class SimulatedPort:
     async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
         return await self._call(lambda shard: shard.invalidate(keys, tags, models))
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     async def _call(self, call: Callable[[CacheShardActor], Awaitable[_T]]) -> _T:
         await self._travel()
         shard = self._shard()
