@@ -66,8 +66,8 @@ class CacheShardActor(Supervised):
         now: Callable[[], float] = time.time,
         draw: random.Random | None = None,
     ) -> None:
-        """``epochs`` gives those of a name, ``level`` the Redis to use, if any, ``host`` the address by which clients reach
-        this machine; all are called in the actor's process. ``clock`` is monotonic, ``now`` the time of day.
+        """``epochs`` gives those of a name, ``level`` the Redis to use, if any, ``host`` the address by which clients
+        reach this machine; all are called in the actor's process. ``clock`` is monotonic, ``now`` the time of day.
         """
         super().__init__(code_version)
         self._name = name
@@ -84,7 +84,7 @@ class CacheShardActor(Supervised):
         self._opened: CacheShard | None = None
         self._second: SecondLevel | None = None
         self._server: ChannelServer | None = None
-        self._address: Address | None = None
+        self._listening: asyncio.Task[Address] | None = None
 
     async def ensure_running(self) -> str:
         """Begin to serve as soon as that is possible, and return the version."""
@@ -94,8 +94,9 @@ class CacheShardActor(Supervised):
     async def address(self) -> Address:
         """Return where the shard's server is: what its clients call, they call there."""
         await asyncio.shield(self._open())
-        assert self._address is not None, "it is open"
-        return self._address
+        if self._listening is None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen())
+        return await asyncio.shield(self._listening)
 
     async def open_session(self, owner: str) -> Welcome:
         """Begin a session for a process."""
@@ -183,13 +184,12 @@ class CacheShardActor(Supervised):
                 await asyncio.sleep(_START_AGAIN_S)
             else:
                 self._serve(epoch, self._second)
-                await self._listen()
                 return
 
     def _prefix(self, epoch: Epoch) -> str:
         return f"{self._gateway}:{self._name}:{epoch.namespace}:"
 
-    async def _listen(self) -> None:
+    async def _listen(self) -> Address:
         handlers = {
             method.__name__: method
             for method in (
@@ -205,7 +205,7 @@ class CacheShardActor(Supervised):
             )
         }
         self._server = ChannelServer(handlers)
-        self._address = await self._server.start(self._host())
+        return await self._server.start(self._host())
 
     def _serve(self, epoch: Epoch, second: SecondLevel | None) -> None:
         shard = self._opened = self.shard_class(
