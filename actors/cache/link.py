@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -25,6 +26,8 @@ from actors.cache.messages import (
 from actors.cache.near import NearSession
 from actors.runtime.coalescer import Coalescer
 from actors.runtime.errors import ActorError, Unavailable
+
+_logger = logging.getLogger(__name__)
 
 _BACKOFF_MAX_S = 0.5
 _IN_FLIGHT_MAX = 2
@@ -147,6 +150,11 @@ class ShardLink:
                 except ActorError:
                     await asyncio.sleep(random.uniform(0, backoff_s))
                     backoff_s = min(_BACKOFF_MAX_S, backoff_s * 2)
+                except Exception:
+                    # A defect. Without a session nothing is served near, and no change can begin: try anew.
+                    _logger.exception("the session with %s failed", self.name)
+                    self.lose(self._session)
+                    await asyncio.sleep(_BACKOFF_MAX_S)
         finally:
             self.lose(self._session)
 
