@@ -6,24 +6,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from actors.cache.counts import Counts
 from actors.cache.link import ShardLink, ShardPort
-from actors.cache.messages import Bypass, End, Fill, GiveUp, Hit, Load, Publication, ShardSnapshot, Wait, Want
+from actors.cache.messages import Bypass, Fill, GiveUp, Hit, Load, ShardSnapshot, Wait, Want
 from actors.cache.near import NearCache, NearEntry, NearSession
 from actors.cache.quiet import QuietTags
 from actors.cache.ring import Ring
 from actors.cache.shard import LEASE_S
-from actors.runtime.errors import ActorError, Unavailable
+from actors.cache.transition import BEGIN_WITHIN_S, COMMIT_WITHIN_S, Part, Transition
+from actors.runtime.errors import ActorError
 
 READ_TIMEOUT_S = 0.5
 """How long a read waits for a shard before it asks the database."""
-BEGIN_WITHIN_S = 8.0
-"""How long a writer waits for a shard: longer than a restart and the lease that follows it."""
-COMMIT_WITHIN_S = 0.5
-"""How soon after ``begun`` a commit is expected. Should it take longer, in a process that stalls meanwhile for longer
-than the lease, readers may see the change come and go until it is acknowledged; never after."""
 NEGATIVE_TTL_S = 5.0
 NEAR_BYTES = 64 * 1024 * 1024
 
@@ -180,7 +175,7 @@ class CacheClient:
                 parts.setdefault(self._ring.owner(tag), ([], []))[1].append(tag)
         return Transition(
             [
-                _Part(self._links[name], tuple(own_keys), tuple(own_tags), deadline)
+                Part(self._links[name], tuple(own_keys), tuple(own_tags), deadline)
                 for name, (own_keys, own_tags) in parts.items()
             ],
             {tag: self._links[self._ring.owner(tag)] for tag in quiet},
@@ -296,108 +291,6 @@ class CacheClient:
         if counts is None:
             counts = self.counts[model] = Counts()
         return counts
-
-
-class _Part:
-    """The keys of a transition that one shard owns."""
-
-    def __init__(self, link: ShardLink, keys: tuple[str, ...], tags: tuple[str, ...], deadline: float) -> None:
-        self.link = link
-        self.keys = keys
-        self.tags = tags
-        self._deadline = deadline
-        self.begin_again()
-
-    def begin_again(self) -> None:
-        begin = self.link.begin(self.keys, self.tags, self._deadline)
-        self.beginning = asyncio.get_running_loop().create_task(begin)
-
-    async def in_force(self) -> tuple[NearSession, int]:
-        return await asyncio.shield(self.beginning)
-
-
-class Transition:
-    """A change of some keys, and of what is grouped under some tags, from before its first commit until after its last.
-
-    Of quiet tags no shard is told, as long as they stay quiet.
-    """
-
-    def __init__(
-        self, parts: list[_Part], quiet: Mapping[str, ShardLink], tags: QuietTags, clock: Callable[[], float]
-    ) -> None:
-        self._parts = parts
-        self._has_begun = False
-        self._quiet = dict(quiet)
-        self._tags = tags
-        self._clock = clock
-        for tag in quiet:
-            tags.rely(tag, self, partial(self._register, tag))
-
-    async def begun(self) -> None:
-        """Wait until no cache serves the keys; commit nothing before. Safe to repeat.
-
-        Raises:
-            Unavailable: a shard did not confirm it in time; nothing may be committed.
-        """
-        # Each wait may take so long that what was confirmed before it does not hold long enough any more.
-        while True:
-            begun = [(part, await part.in_force()) for part in self._parts]
-            commit_until = self._clock() + COMMIT_WITHIN_S
-            lapsed = [part for part, (session, _) in begun if session.valid_until <= commit_until]
-            woken = [tag for tag in self._quiet if not self._tags.is_quiet(tag, commit_until)]
-            if not lapsed and not woken:
-                break
-            for part in lapsed:
-                part.begin_again()
-            for tag in woken:
-                self._register_part(tag)
-        self._has_begun = True
-
-    async def end(self, published: Sequence[Publication] = (), *, certain: bool = True) -> None:
-        """End it with the states that were committed; when it returns the change may be acknowledged.
-
-        ``certain`` False: nobody knows what was committed, so the caches keep nothing of these keys. It returns at
-        once while the shards hold what they confirmed; where one was lost meanwhile, it waits for its successor.
-        """
-        now = self._clock()
-        for tag in list(self._quiet):
-            if not self._tags.is_quiet(tag, now):
-                self._register_part(tag)
-            self._tags.leave(tag, self)
-        for part in self._parts:
-            states = tuple(state for state in published if state.key in part.keys)
-            await self._end(part, states, certain=certain)
-
-    async def _register(self, tag: str) -> None:
-        """Have the shard know before it takes back that the tag is quiet."""
-        if tag in self._quiet:
-            try:
-                await self._register_part(tag).in_force()
-            except Unavailable:
-                return  # The session is lost by that, so the end registers again and waits.
-
-    def _register_part(self, tag: str) -> _Part:
-        link = self._quiet.pop(tag)
-        self._tags.leave(tag, self)
-        part = _Part(link, (), (tag,), self._clock() + BEGIN_WITHIN_S)
-        self._parts.append(part)
-        return part
-
-    async def _end(self, part: _Part, states: tuple[Publication, ...], *, certain: bool) -> None:
-        try:
-            session, transition = await part.in_force()
-        except Unavailable:
-            if not self._has_begun:
-                return  # Nothing was committed.
-            session, transition = await self._begin_late(part)
-        if session.valid_until <= self._clock():
-            # The shard may have stopped believing this process: readers may have cached what was before the commit.
-            session, transition = await self._begin_late(part)
-        part.link.tell(session, End(transition, states, certain))
-
-    async def _begin_late(self, part: _Part) -> tuple[NearSession, int]:
-        """Have the shard drop, after the commit and before anybody is told of it, what it should not have by now."""
-        return await part.link.begin(part.keys, part.tags, self._clock() + BEGIN_WITHIN_S)
 
 
 def _ttl(loaded: Loaded, ttl_s: float) -> float:

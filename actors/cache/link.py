@@ -243,6 +243,8 @@ class ShardLink:
             return
         for register in self._apply(session, notices.sequence, notices.keys):
             await register()
+        if session is not self._session:
+            return  # It was lost meanwhile, and stays so.
         session.sequence = max(session.sequence, notices.sequence)
         session.valid_until = sent_at + self._lease_s
         self._opened.set()

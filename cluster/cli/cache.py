@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,14 +86,14 @@ def warm(
     print(json.dumps(answer) if as_json else f"{answer['payments']} payments are cached")
 
 
-def forget_keys_of(merchant: str, directory: Path | None) -> None:
-    """Have a gateway that runs forget its API keys and the audit trail of this merchant: both have just changed.
+def forget_changes_of(merchant: str, directory: Path | None, *, models: Sequence[str] = ()) -> None:
+    """Have a gateway that runs forget the audit trail of this merchant, which has just changed, and whole models.
 
-    Where it does not answer it forgets by itself, keys within two seconds.
+    Where it does not answer it forgets by itself, API keys within two seconds.
     """
     facts = _facts(directory)
     if facts is not None:
-        body = {"models": ["api_key"], "merchants": [merchant]}
+        body = {"models": list(models), "merchants": [merchant]}
         try:
             request(f"{facts['url']}{_PATH}/invalidate", key=facts["admin_key"], body=body, timeout_s=_FORGET_TIMEOUT_S)
         except OSError as error:

@@ -14,7 +14,7 @@ import asyncpg
 import typer
 from rich.table import Column, Table
 
-from cluster.cli.cache import forget_keys_of
+from cluster.cli.cache import forget_changes_of
 from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, results, settings_of
 from serve_app.merchants.administration import IssuedKey, KeyDescription, create_key, list_keys, revoke_key
 from serve_app.merchants.secrets import MERCHANT_SCOPES
@@ -56,7 +56,7 @@ def create(
             expires_at=expires_at,
         )
     )
-    forget_keys_of(key.merchant_id, directory)
+    forget_changes_of(key.merchant_id, directory)
     if as_json:
         print(_to_json(asdict(key)))
     else:
@@ -89,7 +89,7 @@ def revoke(
     merchant = _run(revoke_key(_access(directory)[0], key_id))
     if merchant is None:
         fail(f"there is no key {key_id}")
-    forget_keys_of(merchant, directory)
+    forget_changes_of(merchant, directory, models=["api_key"])
     typer.echo(f"{key_id} is revoked.")
 
 

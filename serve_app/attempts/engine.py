@@ -100,9 +100,8 @@ class AttemptEngine:
             if not await self._begun(intent, change, self._attempts.begin_payment) and not await self._is_own(intent):
                 raise KeyTaken
             return await self._carry_out(intent, processor, deadline, change)
-        except BaseException:
+        finally:
             await change.end_unknown()
-            raise
 
     async def run_operation(self, key: PaymentKey, decide: Callable[[], Awaitable[Intent]]) -> Answer:
         """Begin a capture, void or refund of a payment and carry it out.
@@ -118,9 +117,8 @@ class AttemptEngine:
         change = self._changes.of(key)
         try:
             return await self._run_operation(decide, change)
-        except BaseException:
+        finally:
             await change.end_unknown()
-            raise
 
     async def conclude(self, intent: Intent, outcome: Outcome) -> Answer:
         """Record the outcome and answer with it, or with what was recorded before.
@@ -165,7 +163,6 @@ class AttemptEngine:
             assert stored is not None, "an attempt that was begun is stored"
             if not stored.state.is_open:
                 assert stored.answer is not None, "a final attempt has its answer"
-                await change.end_unknown()
                 return Answer(stored.state, intent.payment.id, stored.answer.encode(), stored.code)
             intent = await self._refreshed(intent)
         raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
@@ -176,7 +173,6 @@ class AttemptEngine:
         self._passing(Step.PROCESSOR_ANSWERED)
         if outcome is None:
             await self._leave_to_resolver(intent)
-            await change.end_unknown()
             return pending(intent)
         answer = await self._concluded(intent, outcome, change)
         self._passing(Step.CONCLUDED)

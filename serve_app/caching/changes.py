@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from actors.cache.client import CacheClient, Transition
+from actors.cache.client import CacheClient
 from actors.cache.messages import Publication
+from actors.cache.transition import Transition
 from serve_app.attempts.rows import PaymentKey
 from serve_app.caching.models import PAYMENT, Strategy, merchant_tag, payment_name, refunds_tag
 
