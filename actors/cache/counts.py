@@ -11,8 +11,8 @@ class Counts:
     """How the reads of one model ended in one process since it started.
 
     ``joined`` shared a read of their own process, ``waited`` were shard hits or loads that waited for another process's
-    load, ``negative_hits`` are those of the hits that said there is no such thing. ``bypasses`` went to the database
-    because the cache would not say, by reason.
+    load, ``updates`` are new states that a shard sent of what was held near, ``negative_hits`` are those of the hits
+    that said there is no such thing. ``bypasses`` went to the database because the cache would not say, by reason.
     """
 
     near_hits: int = 0
@@ -22,6 +22,7 @@ class Counts:
     waited: int = 0
     loads: int = 0
     refreshes: int = 0
+    updates: int = 0
     stale_refusals: int = 0
     bypasses: dict[str, int] = field(default_factory=dict)
 
