@@ -253,7 +253,8 @@ class ShardLink:
         session.valid_until = sent_at + self._lease_s
         self._opened.set()
         for update in notices.updates:
-            self._updated(session, update)
+            # It stood when the shard answered, so the changes that the answer tells of came before it.
+            self._updated(session, update._replace(sequence=max(update.sequence, notices.sequence)))
 
     def _apply(
         self, session: NearSession, sequence: int, keys: Sequence[str]

@@ -16,8 +16,8 @@ from tests.bench.reads.mixed import WARM_UP_CONNECTIONS, MixedRun, MixedWindow
 from tests.bench.reads.options import Options
 from tests.bench.reads.payments import make_payments, size_in_cache
 from tests.bench.reads.sizes import BYTES_MIN, CacheSize, size_for
-from tests.bench.reads.subjects import bare_peer, reading, served_peer
-from tests.bench.subjects import Subject, deployed_echo
+from tests.bench.reads.subjects import bare_peer, read_echo, reading, served_peer
+from tests.bench.subjects import Subject
 from tests.bench.window import Meter, Window
 
 # Little is held near, so that a few thousand payments are read at the shards. The small set of the near part fits.
@@ -129,7 +129,7 @@ class _Run:
     def _subject(self, name: str, gateway: Gateway, ids: Sequence[str]) -> AbstractContextManager[Subject]:
         match name:
             case "echo":
-                return deployed_echo(gateway, self._options.replicas)
+                return read_echo(gateway, ids, self._options.replicas)
             case "served-peer":
                 return served_peer(gateway, ids, self._options.replicas)
             case "bare-peer":
