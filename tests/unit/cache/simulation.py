@@ -33,6 +33,8 @@ from tests.support.history import History, Seen
 
 _T = TypeVar("_T")
 
+_CALL_ENDS_WITHIN_S = 10.0
+
 MakeShard = Callable[["SimulatedShard"], CacheShardActor]
 MakeClient = Callable[["SimulatedProcess"], CacheClient]
 
@@ -293,7 +295,8 @@ async def _answered(answer: _T | Awaitable[_T]) -> _T:
 
 async def _quietly(shard: CacheShardActor, call: Callable[[CacheShardActor], object]) -> None:
     try:
-        await _answered(call(shard))
+        async with asyncio.timeout(_CALL_ENDS_WITHIN_S):  # With a shard that dies a call would never end.
+            await _answered(call(shard))
     except Exception:
         return  # Nobody hears the answer, whatever it is.
 
