@@ -49,7 +49,7 @@ def _play(story: Story, *, bound_bytes: int = 1_000_000) -> None:
 async def _listen(shard: CacheShard, session: int) -> None:
     acknowledged = 0
     while True:
-        acknowledged = (await shard.listen(session, acknowledged, (), {})).sequence
+        acknowledged = (await shard.listen(session, acknowledged, (), None)).sequence
 
 
 def _read(shard: CacheShard, session: int, key: str = KEY, tag: str | None = None, *, hold: bool = False) -> Answer:
@@ -252,7 +252,7 @@ def test_a_tag_that_nobody_reads_is_quiet() -> None:
         (begun,) = shard.begin(writer, [Begin(1, (), (TAG,))])
         assert [tag for tag, _ in begun.quiet] == [TAG]
         shard.tell(writer, [End(1, (), True)])
-        listening = asyncio.ensure_future(shard.listen(writer, 0, (), {}))
+        listening = asyncio.ensure_future(shard.listen(writer, 0, (), None))
         await asyncio.sleep(0)
         for _ in range(2):
             assert _read(shard, session, "page:1", TAG) == Bypass("quiet")
@@ -261,7 +261,7 @@ def test_a_tag_that_nobody_reads_is_quiet() -> None:
         notices = await listening
         assert notices.keys == (f"quiet:{TAG}",)
         assert _read(shard, session, "page:1", TAG) == Bypass("quiet")
-        acknowledging = asyncio.ensure_future(shard.listen(writer, notices.sequence, (), {}))
+        acknowledging = asyncio.ensure_future(shard.listen(writer, notices.sequence, (), None))
         await asyncio.sleep(0)
         _load(shard, session, b"page", 0, "page:1", TAG)
         # It was read more than twice since the last change, so the next one has to be told.
@@ -279,7 +279,7 @@ def test_a_transition_waits_for_holders() -> None:
         _load(shard, session, b"value")
         holder = shard.open_session("holder").session
         assert isinstance(_read(shard, holder, hold=True), Hit)
-        listening = asyncio.ensure_future(shard.listen(holder, 0, (), {}))
+        listening = asyncio.ensure_future(shard.listen(holder, 0, (), None))
         await asyncio.sleep(0)
         assert shard.begin(session, [Begin(1, (KEY,), ())])[0].sequence == 0
         begun = asyncio.ensure_future(shard.begun(session, 1))
@@ -287,7 +287,7 @@ def test_a_transition_waits_for_holders() -> None:
         assert notices.keys == (KEY,)
         await asyncio.sleep(0.1)
         assert not begun.done()
-        acknowledging = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), {}))
+        acknowledging = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), None))
         assert await begun > 0
         acknowledging.cancel()
 
