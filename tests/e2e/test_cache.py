@@ -163,6 +163,7 @@ def test_the_command_line_shows_and_steers(gateway: RunningGateway, merchant: Me
     """Statistics, invalidation, warming; a wrong model is named."""
     directory = ("--data-dir", str(gateway.data_dir))
     payments = [merchant.pay().json() for _ in range(5)]
+    assert {merchant.get(f"/v1/payments/{payment['id']}").status_code for payment in payments} == {200}
     stats = json.loads(easypay("cache", "stats", "--json", *directory).stdout)
     assert [shard["ready"] for shard in stats["shards"]] == [True, True]
     assert json.loads(easypay("cache", "invalidate", "--model", "payment", "--json", *directory).stdout)["dropped"] >= 5
