@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 PER_DECADE = 30
 """Buckets between a number and its tenfold. The 3rd, 10th, 21st and 30th part of thirty are all but 2, 10, 5 and 10 by
@@ -60,6 +62,8 @@ class Histogram:
 
     def since(self, earlier: Histogram) -> Histogram:
         """Return what was counted after ``earlier``, a copy of this at that time."""
+        if self.count == earlier.count:
+            return Histogram()
         known = earlier._buckets
         more = {bucket: count - known.get(bucket, 0) for bucket, count in self._buckets.items()}
         return Histogram({bucket: count for bucket, count in more.items() if count}, self.total - earlier.total)
@@ -80,8 +84,9 @@ class Histogram:
 
     def up_to(self, bounds: Iterable[float]) -> list[int]:
         """Return how many numbers were no larger than each bound, whose edge is taken to be the nearest of a bucket."""
-        edges = [round(math.log(bound) * _PER_E) for bound in bounds]
-        return [sum(count for bucket, count in self._buckets.items() if bucket <= edge) for edge in edges]
+        ordered = sorted(self._buckets)
+        counts = [0, *accumulate(self._buckets[bucket] for bucket in ordered)]
+        return [counts[bisect_right(ordered, round(math.log(bound) * _PER_E))] for bound in bounds]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Histogram):
