@@ -60,7 +60,7 @@ class CacheClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._near = NearCache(near_bytes)
+        self._near = NearCache(near_bytes, self._near_evicted)
         self._quiet = QuietTags()
         self._ring = Ring(sorted(ports))
         self.counts: dict[str, ModelMetrics] = {}
@@ -311,6 +311,9 @@ class CacheClient:
             # Reads that are under way may go on; later ones may not join them.
             self._reading.pop(key, None)
         return self._quiet.revoke(keys)
+
+    def _near_evicted(self, key: str) -> None:
+        self._counts(key).near_evictions += 1
 
     def _counts(self, key: str) -> ModelMetrics:
         model = key[: key.index(":")]

@@ -26,7 +26,8 @@ class Counts:
     ``joined`` shared a read of their own process, ``waited`` were shard hits or loads that waited for another process's
     load, ``negative_hits`` are those of the hits at shards that said there is no such thing. ``loads`` include
     ``refreshes``, which no read waits for. ``stale_refusals`` are answers not kept near, because a change overtook
-    them. ``bypasses`` went to the database because the cache would not say, by reason.
+    them, ``near_evictions`` values that were let go, or never kept, for want of room. ``bypasses`` went to the database
+    because the cache would not say, by reason.
     """
 
     near_hits: int = 0
@@ -37,6 +38,7 @@ class Counts:
     loads: int = 0
     refreshes: int = 0
     stale_refusals: int = 0
+    near_evictions: int = 0
     bypasses: dict[str, int] = field(default_factory=dict)
 
 

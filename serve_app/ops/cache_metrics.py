@@ -48,6 +48,7 @@ _MODEL_COUNTERS: tuple[tuple[str, str, Callable[[ModelMetrics], float]], ...] = 
     ("negative_hits", "Shard hits that said there is no such thing.", lambda counts: counts.negative_hits),
     ("waits", "Reads that waited for a load of another process.", lambda counts: counts.waited),
     ("refreshes", "Loads ahead of an expiry, for which no read waited.", lambda counts: counts.refreshes),
+    ("near_evictions", "Values that processes had no room for.", lambda counts: counts.near_evictions),
     ("stale_refusals", "Answers not kept near: a change overtook them.", lambda counts: counts.stale_refusals),
 )
 
@@ -80,7 +81,7 @@ def _of_shards(snapshots: _Snapshots) -> Iterator[Metric]:
             yield family
     refused = CounterMetricFamily(
         "easypay_cache_refused_fills",
-        "What loads found and the shard did not take: called off or told before (late), or older than what is known.",
+        "What the shard did not take of loads and changes: called off or told before, or older than what is known.",
         labels=["shard", "reason"],
     )
     for shard, snapshot in snapshots.items():

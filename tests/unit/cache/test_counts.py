@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from actors.cache.client import Loaded
+from actors.cache.client import CacheClient, Loaded
 from actors.cache.counts import ModelMetrics, summed
 from actors.cache.messages import ShardSnapshot
 from actors.cache.second_level import SecondLevel
@@ -190,6 +190,26 @@ def test_a_writer_s_wait_is_measured_once_and_only_where_it_asks_a_shard() -> No
         await transition.end()
         assert writer.counts["payment"].begin_s.count == 1
         assert writer.counts["payment"].begin_s.total > 0
+
+    _play(story)
+
+
+def test_what_a_process_has_no_room_for_is_counted() -> None:
+    """By its model."""
+
+    async def story(processes: list[SimulatedProcess], _: list[SimulatedShard]) -> None:
+        small = CacheClient(processes[0].ports, "small", near_bytes=20_000, clock=asyncio.get_running_loop().time)
+        small.start()
+        await asyncio.sleep(1)
+
+        async def load() -> Loaded:
+            return Loaded(b"x" * 1000, 1)
+
+        for number in range(50):
+            await small.read(f"payment:{number}", load, ttl_s=30)
+        kept = sum(small.peek(f"payment:{number}") is not None for number in range(50))
+        assert 0 < kept < 20
+        assert small.counts["payment"].near_evictions == 50 - kept
 
     _play(story)
 
