@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from actors.runtime.histogram import Histogram
 
+# A report is repeated within seconds, so it is enough to remember those who told last.
 _OWNERS_MAX = 500
 
 
