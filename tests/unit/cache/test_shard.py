@@ -368,11 +368,11 @@ def test_the_bound_holds_and_the_snapshot_says_so() -> None:
         for number in range(3000):
             _load(shard, session, b"v" * 500, 1, f"page:{number}", f"merchant:{number % 7}")
         await shard.invalidate((), ("merchant:3",), ())
-        snapshot = shard.snapshot()
-        assert snapshot.bytes_used <= snapshot.bound_bytes == 400_000
-        assert snapshot.evictions > 1000
-        assert snapshot.ready
-        assert snapshot.loading == snapshot.changing == 0
+        state = shard.snapshot().state
+        assert state.bytes_used <= state.bound_bytes == 400_000
+        assert state.evictions > 1000
+        assert state.ready
+        assert state.loading == state.changing == 0
 
     _play(story, bound_bytes=400_000)
 
@@ -386,6 +386,6 @@ def test_messages_that_come_twice_do_no_harm() -> None:
         end = End(1, (Publication(KEY, 2, b"two", 30.0),), True)
         shard.tell(session, [end, end])
         assert _value(_read(shard, session)) == b"two"
-        assert shard.snapshot().changing == 0
+        assert shard.snapshot().state.changing == 0
 
     _play(story)
