@@ -189,6 +189,7 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
         await shard.invalidate([KEY], (), ())
         _load(shard, session, b"old", version=4)
         assert isinstance(_read(shard, session), Load)
+        assert shard.snapshot().state.outdated_fills == 1
 
     _play(story)
 
