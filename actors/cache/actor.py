@@ -6,8 +6,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 
 from actors.cache.counts import Report
 from actors.cache.epochs import Epoch, Epochs
@@ -24,7 +25,7 @@ from actors.cache.messages import (
     Want,
     Welcome,
 )
-from actors.cache.second_level import Level, SecondLevel
+from actors.cache.second_level import SETTLED_AFTER_S, Level, SecondLevel
 from actors.cache.shard import CacheShard
 from actors.runtime.channel import Address, ChannelServer
 from actors.runtime.errors import Unavailable
@@ -32,6 +33,8 @@ from actors.runtime.supervised import Supervised
 
 _NAME = "cache-shard"
 _START_AGAIN_S = 0.5
+# Holders acknowledge in a millisecond or two. Who takes longer makes its writer ask again, not all of the batch wait.
+_ACKNOWLEDGED_WITHIN_S = 0.03
 _HOT_KEYS = 1000
 _SAVE_HOT_KEYS_S = 5.0
 
@@ -51,6 +54,7 @@ class CacheShardActor(Supervised):
     """
 
     shard_class = CacheShard
+    settled_after_s = SETTLED_AFTER_S
 
     def __init__(
         self,
@@ -110,22 +114,28 @@ class CacheShardActor(Supervised):
         """Prolong a process's lease; answer with the keys that it must drop."""
         return await self._shard.listen(session, acknowledged, drops, report)
 
-    async def read(self, session: int, wants: Sequence[Want]) -> list[Answer]:
-        """Answer reads; what this shard does not have, Redis may."""
+    def read(self, session: int, wants: Sequence[Want]) -> list[Answer] | Coroutine[Any, Any, list[Answer]]:
+        """Answer reads: at once, unless Redis is asked for what this shard does not have."""
         answers = self._shard.read(session, wants)
-        if self._second is None or not self._second.usable:
+        second = self._second
+        if second is None or not second.usable:
             return answers
         loads = [
             (place, want, answer)
             for place, (want, answer) in enumerate(zip(wants, answers, strict=True))
             if isinstance(answer, Load) and want.tag is None
         ]
-        if loads:
-            kept = await self._second.find([want.key for _, want, _ in loads])
-            for place, want, load in loads:
-                found = kept.get(want.key)
-                if found is not None:
-                    answers[place] = self._shard.adopt(session, want, load, found.value, found.version, found.ttl_s)
+        return self._adopt(session, answers, loads, second) if loads else answers
+
+    async def _adopt(
+        self, session: int, answers: list[Answer], loads: Sequence[tuple[int, Want, Load]], second: SecondLevel
+    ) -> list[Answer]:
+        """Put what Redis has in the place of loads."""
+        kept = await second.find([want.key for _, want, _ in loads])
+        for place, want, load in loads:
+            found = kept.get(want.key)
+            if found is not None:
+                answers[place] = self._shard.adopt(session, want, load, found.value, found.version, found.ttl_s)
         return answers
 
     async def wait(self, session: int, want: Want, token: int) -> Answer:
@@ -137,13 +147,16 @@ class CacheShardActor(Supervised):
         begun = self._shard.begin(session, beginnings)
         if self._second is not None:
             await self._second.mark([key for beginning in beginnings for key in beginning.keys], self._shard.sequence)
-        return begun
+        if all(each.sequence for each in begun):
+            return begun
+        await self._shard.acknowledged(session, beginnings, _ACKNOWLEDGED_WITHIN_S)
+        return self._shard.begin(session, beginnings)
 
     async def begun(self, session: int, transition: int) -> int:
         """Wait until a transition has begun."""
         return await self._shard.begun(session, transition)
 
-    async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
+    def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
         """Take what loads have found and what became of transitions."""
         self._shard.tell(session, messages)
 
@@ -233,7 +246,14 @@ class CacheShardActor(Supervised):
         level = self._level()
         if level is None:
             return None
-        second = SecondLevel(level, epochs, prefix=self._prefix, now=self._now, clock=self._clock)
+        second = SecondLevel(
+            level,
+            epochs,
+            prefix=self._prefix,
+            now=self._now,
+            clock=self._clock,
+            settled_after_s=self.settled_after_s,
+        )
         try:
             await second.open(epoch)
         except BaseException:

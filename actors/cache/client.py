@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from actors.cache.counts import ModelMetrics, Reporter, Untold
 from actors.cache.link import ShardLink, ShardPort
-from actors.cache.messages import Bypass, Fill, GiveUp, Hit, Load, ShardSnapshot, Wait, Want
+from actors.cache.messages import Bypass, Fill, GiveUp, Hit, Load, ShardSnapshot, Update, Wait, Want
 from actors.cache.near import NearCache, NearEntry, NearSession
 from actors.cache.quiet import QuietTags
 from actors.cache.ring import Ring
@@ -73,6 +73,7 @@ class CacheClient:
                 clock=clock,
                 lease_s=lease_s,
                 applied=self._invalidated,
+                updated=self._keep_update,
                 granted=self._quiet.grant,
                 reporter=Reporter(untold),
             )
@@ -285,8 +286,18 @@ class CacheClient:
             # A failed refresh costs nothing: the value is there, and the next reader tries again.
             task.exception()
 
+    def _keep_update(self, session: NearSession, update: Update) -> None:
+        self._counts(update.key).updates += 1
+        self._keep(session, update.key, update, update.value, update.version, update.ttl_s)
+
     def _keep(
-        self, session: NearSession, key: str, answer: Hit | Load, value: bytes | None, version: int, ttl_s: float
+        self,
+        session: NearSession,
+        key: str,
+        answer: Hit | Load | Update,
+        value: bytes | None,
+        version: int,
+        ttl_s: float,
     ) -> None:
         now = self._clock()
         if not session.is_current(key, answer.sequence):

@@ -25,10 +25,11 @@ class Counts:
     """How reads of one model ended.
 
     ``joined`` shared a read of their own process, ``waited`` were shard hits or loads that waited for another process's
-    load, ``negative_hits`` are those of the hits at shards that said there is no such thing. ``loads`` include
-    ``refreshes``, which no read waits for. ``stale_refusals`` are answers not kept near, because a change overtook
-    them, ``near_evictions`` values that were let go, or never kept, for want of room. ``bypasses`` went to the database
-    because the cache would not say, by reason.
+    load, ``updates`` are new states that a shard sent of what was held near, ``negative_hits`` are those of the hits at
+    shards that said there is no such thing. ``loads`` include ``refreshes``, which no read waits for.
+    ``stale_refusals`` are answers not kept near, because a change overtook them, ``near_evictions`` values that were
+    let go, or never kept, for want of room. ``bypasses`` went to the database because the cache would not say, by
+    reason.
     """
 
     near_hits: int = 0
@@ -38,6 +39,7 @@ class Counts:
     waited: int = 0
     loads: int = 0
     refreshes: int = 0
+    updates: int = 0
     stale_refusals: int = 0
     near_evictions: int = 0
     bypasses: dict[str, int] = field(default_factory=dict)

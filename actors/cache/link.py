@@ -20,6 +20,7 @@ from actors.cache.messages import (
     NoSession,
     Notices,
     ShardSnapshot,
+    Update,
     Want,
     Welcome,
 )
@@ -87,7 +88,8 @@ class ShardLink:
     """Keeps a session with a shard for as long as it runs.
 
     ``applied`` is called with keys that may not be served any more, before the shard hears that they are dropped;
-    what it returns is done before the shard hears that. ``granted`` is called with the tags that the shard says are
+    what it returns is done before the shard hears that. ``updated`` is called with what may be served of them again, in
+    its new state. ``granted`` is called with the tags that the shard says are
     quiet, and its number of invalidations then. ``reporter`` has what the shard is told of the process's reads.
     """
 
@@ -100,6 +102,7 @@ class ShardLink:
         clock: Callable[[], float],
         lease_s: float,
         applied: Callable[[Sequence[str]], Sequence[Callable[[], Awaitable[object]]]],
+        updated: Callable[[NearSession, Update], None],
         granted: Callable[[NearSession, int, Sequence[tuple[str, int]]], None],
         reporter: Reporter,
     ) -> None:
@@ -109,6 +112,7 @@ class ShardLink:
         self._clock = clock
         self._lease_s = lease_s
         self._applied = applied
+        self._updated = updated
         self._granted = granted
         self._reporter = reporter
         self._session: NearSession | None = None
@@ -249,6 +253,9 @@ class ShardLink:
         session.sequence = max(session.sequence, notices.sequence)
         session.valid_until = sent_at + self._lease_s
         self._opened.set()
+        for update in notices.updates:
+            # It stood when the shard answered, so the changes that the answer tells of came before it.
+            self._updated(session, update._replace(sequence=max(update.sequence, notices.sequence)))
 
     def _apply(
         self, session: NearSession, sequence: int, keys: Sequence[str]

@@ -105,11 +105,26 @@ class GiveUp(NamedTuple):
     token: int
 
 
+class Update(NamedTuple):
+    """The new state of a key that a process held near before it changed, with the permission to hold this one.
+
+    ``sequence`` is the shard's number of invalidations when it gave that permission.
+    """
+
+    key: str
+    value: bytes | None
+    version: int
+    ttl_s: float
+    sequence: int
+    hold: int
+
+
 class Notices(NamedTuple):
-    """Keys that may not be served any more, up to invalidation number ``sequence``."""
+    """Keys that may not be served any more, up to invalidation number ``sequence``, and what some of them are now."""
 
     sequence: int
     keys: tuple[str, ...]
+    updates: tuple[Update, ...] = ()
 
 
 class Welcome(NamedTuple):

@@ -12,7 +12,8 @@ import logging
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from actors.cache.counts import Finds
@@ -22,8 +23,11 @@ from actors.cache.level2.redis_level import Found, Put
 from actors.runtime.errors import ActorError, Unavailable
 
 TRY_AGAIN_S = 1.0
+SETTLED_AFTER_S = 2.0
+"""How long a value stays as it is before it is written: what changes all the time is neither written nor marked."""
 _BATCH_MAX = 200
 _WAITING_MAX = 10_000
+_ABSENT_MAX = 20_000
 _TTL_MIN_S = 10.0
 """What lives shorter than this is not worth a place."""
 _EXPIRY = struct.Struct(">d")
@@ -86,6 +90,7 @@ class SecondLevel:
         prefix: Callable[[Epoch], str],
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        settled_after_s: float = SETTLED_AFTER_S,
     ) -> None:
         """``prefix`` names the place of an epoch's values; ``now`` is the time of day, for what outlives processes;
         ``clock`` measures."""
@@ -94,9 +99,14 @@ class SecondLevel:
         self._prefix = prefix
         self._now = now
         self._clock = clock
+        self._settled_after_s = settled_after_s
         self._usable = False
         self._restarted: ServerRestarted | None = None
-        self._waiting: OrderedDict[str, Put] = OrderedDict()
+        self._waiting: OrderedDict[str, tuple[float, Put]] = OrderedDict()
+        # Keys of which Redis holds nothing: they were marked, and no value was sent since.
+        self._absent: OrderedDict[str, None] = OrderedDict()
+        self._marking = 0
+        self._sent_meanwhile: set[str] = set()
         self._woken = asyncio.Event()
         self.finds: dict[str, Finds] = {}
         self.moves = 0
@@ -114,12 +124,20 @@ class SecondLevel:
         """
         for key in keys:
             self._waiting.pop(key, None)
-        if not self._usable or not keys:
+        present = [key for key in keys if key not in self._absent]
+        if not self._usable or not present:
             return
+        self._marking += 1
         try:
-            await self._level.mark([(key, stamp) for key in keys])
+            await self._level.mark([(key, stamp) for key in present])
         except Unavailable as fault:
             await self._leave(fault)
+        else:
+            self._note_absent(key for key in present if key not in self._sent_meanwhile)
+        finally:
+            self._marking -= 1
+            if not self._marking:
+                self._sent_meanwhile.clear()
 
     async def find(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         """Return what Redis has of these keys, and count it; nothing where it does not answer."""
@@ -144,10 +162,12 @@ class SecondLevel:
         return (await self._get(keys) if self._usable else None) or {}
 
     def keep(self, key: str, stamp: int, version: int, value: bytes, ttl_s: float) -> None:
-        """Have Redis hold a value soon; of very many that wait the oldest are dropped."""
+        """Have Redis hold a value once it has settled; of very many that wait the oldest are dropped."""
         if not self._usable or ttl_s < _TTL_MIN_S:
             return
-        self._waiting[key] = Put(key, stamp, version, _EXPIRY.pack(self._now() + ttl_s) + value, ttl_s)
+        put = Put(key, stamp, version, _EXPIRY.pack(self._now() + ttl_s) + value, ttl_s)
+        self._waiting.pop(key, None)
+        self._waiting[key] = (asyncio.get_running_loop().time() + self._settled_after_s, put)
         if len(self._waiting) > _WAITING_MAX:
             self._waiting.popitem(last=False)
         self._woken.set()
@@ -204,18 +224,47 @@ class SecondLevel:
                 await self._come_back()
             elif self._restarted is not None:
                 await self._try_to_leave(self._restarted)
-            elif self._waiting:
+            elif self._settled_in_s() == 0:
                 await self._write()
             else:
-                self._woken.clear()
-                await self._woken.wait()
+                await self._rest(self._settled_in_s())
 
     async def close(self) -> None:
         """Close the connections."""
         await self._level.close()
 
+    def _settled_in_s(self) -> float | None:
+        """Return how long the oldest value has to wait still; None where there is none."""
+        if not self._waiting:
+            return None
+        due, _ = next(iter(self._waiting.values()))
+        return max(0.0, due - asyncio.get_running_loop().time())
+
+    async def _rest(self, at_most_s: float | None) -> None:
+        """Wait until there is something to do."""
+        self._woken.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._woken.wait()
+
+    def _note_absent(self, keys: Iterable[str]) -> None:
+        self._absent.update(dict.fromkeys(keys))
+        while len(self._absent) > _ABSENT_MAX:
+            self._absent.popitem(last=False)
+
+    def _take_settled(self) -> list[Put]:
+        """Take the next values to write out of those that wait."""
+        batch: list[Put] = []
+        while len(batch) < _BATCH_MAX and self._settled_in_s() == 0:
+            batch.append(self._waiting.popitem(last=False)[1][1])
+        for put in batch:
+            self._absent.pop(put.key, None)
+            if self._marking:
+                self._sent_meanwhile.add(put.key)
+        return batch
+
     async def _write(self) -> None:
-        batch = [self._waiting.popitem(last=False)[1] for _ in range(min(_BATCH_MAX, len(self._waiting)))]
+        batch = self._take_settled()
         try:
             await self._level.put(batch)
         except Unavailable as fault:
@@ -253,6 +302,7 @@ class SecondLevel:
 
     def _begin(self, epoch: Epoch) -> None:
         self._level.reprefix(self._prefix(epoch))
+        self._absent.clear()
         self._usable = True
 
     async def _get(self, keys: Sequence[str]) -> dict[str, Kept] | None:

@@ -12,6 +12,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from actors.cache.coherence.flights import Flights
 from actors.cache.coherence.sessions import Directory, Session
@@ -90,6 +91,20 @@ class _TagReads:
         self.since_change += 1
 
 
+class _Beginning(NamedTuple):
+    """A transition that others may not have heard of yet. ``sequence`` is its number among the invalidations,
+    ``holders`` had its keys near before."""
+
+    sequence: int
+    acknowledgements: list[asyncio.Future[None]]
+    holders: dict[str, list[Session]]
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether nobody serves a copy any more."""
+        return all(done.done() for done in self.acknowledgements)
+
+
 class CacheShard:
     """One shard of the cache. Times are seconds of ``clock``, which is monotonic."""
 
@@ -128,7 +143,7 @@ class CacheShard:
         self._fences_max = max(_FENCES_MIN, bound_bytes // _BYTES_PER_FENCE)
         self._directory = Directory(lease_s, held_max, incarnation << 32)
         self._transitions = Transitions()
-        self._beginnings: dict[tuple[int, int], tuple[int, list[asyncio.Future[None]]]] = {}
+        self._beginnings: dict[tuple[int, int], _Beginning] = {}
         self._flights = Flights(LOAD_TIMEOUT_S, incarnation << 32)
 
     # Sessions
@@ -248,6 +263,13 @@ class CacheShard:
         writer = self._directory.get(session)
         return [self._begin(writer, beginning) for beginning in beginnings]
 
+    async def acknowledged(self, session: int, beginnings: Iterable[Begin], within_s: float) -> None:
+        """Wait a while for the holders of what these transitions change."""
+        known = [self._beginnings.get((session, beginning.transition)) for beginning in beginnings]
+        waits = [done for each in known if each is not None for done in each.acknowledgements if not done.done()]
+        if waits:
+            await asyncio.wait(waits, timeout=within_s)
+
     async def begun(self, session: int, transition: int) -> int:
         """Wait until nobody serves a copy of the keys of a transition; return the number to drop one's own up to.
 
@@ -257,15 +279,14 @@ class CacheShard:
         beginning = self._beginnings.get((session, transition))
         if beginning is None:
             raise NoSession
-        sequence, acknowledgements = beginning
-        for acknowledgement in acknowledgements:
+        for acknowledgement in beginning.acknowledgements:
             await asyncio.shield(acknowledgement)
         pause = self._ready_at - self._clock()
         if pause > 0:
             # Leases of the shard before this one may still run, and nobody here knows of what.
             await asyncio.sleep(pause)
         self._directory.get(session)
-        return sequence
+        return beginning.sequence
 
     # Operators
 
@@ -312,11 +333,11 @@ class CacheShard:
         if known is None:
             self._sequence += 1
             self._transitions.begin(writer.id, beginning.transition, (*beginning.keys, *beginning.tags))
-            known = (self._sequence, self._invalidate(beginning.keys, beginning.tags, writer))
-            self._beginnings[identity] = known
-        sequence, acknowledgements = known
-        has_begun = self._ready_at <= self._clock() and all(done.done() for done in acknowledgements)
-        return Begun(sequence if has_begun else 0, self._grant_quiet(writer, beginning.tags))
+            holders = {key: found for key in beginning.keys if (found := self._directory.holders(key))}
+            acknowledgements = self._invalidate(beginning.keys, beginning.tags, writer)
+            known = self._beginnings[identity] = _Beginning(self._sequence, acknowledgements, holders)
+        has_begun = self._ready_at <= self._clock() and known.is_acknowledged
+        return Begun(known.sequence if has_begun else 0, self._grant_quiet(writer, beginning.tags))
 
     def _grant_quiet(self, writer: Session, tags: Iterable[str]) -> tuple[tuple[str, int], ...]:
         """Let the writer know under which of the tags nothing is cached: of those that are hardly read between two
@@ -366,9 +387,13 @@ class CacheShard:
 
     def _end(self, session: int, ending: End) -> None:
         now = self._clock()
-        self._beginnings.pop((session, ending.transition), None)
+        beginning = self._beginnings.pop((session, ending.transition), None)
         for state in self._transitions.end(session, ending.transition, ending.published, certain=ending.certain):
-            self._put(state.key, state.value, state.version, state.ttl_s, None, now, 0.0)
+            is_newest = self._put(state.key, state.value, state.version, state.ttl_s, None, now, 0.0)
+            if is_newest and beginning is not None:
+                # Who has read it lately will read it again: one message instead of a question and an answer.
+                for holder in beginning.holders.get(state.key, ()):
+                    self._directory.offer(holder, state, self._sequence)
 
     def _expire(self, now: float) -> None:
         for session in self._directory.expire(now):
@@ -423,12 +448,13 @@ class CacheShard:
         load_s: float,
         *,
         is_new: bool = True,
-    ) -> None:
+    ) -> bool:
+        """Store a value, if there is room; False where it is older than what is known of the key."""
         self._sequence += 1
         known = self._store.peek(key)
         if version < max(self._fences.get(key, 0), known.version if known is not None else 0):
             self._outdated_fills += 1
-            return
+            return False
         entry = _Entry(value, version, now + jittered(ttl_s, self._draw), load_s, tag, self._sequence)
         if tag is not None:
             self._tags.setdefault(tag, _Tag()).entries += 1
@@ -438,6 +464,7 @@ class CacheShard:
             self._evicted(key, known)
         if is_new and tag is None and value is not None:
             self._stored(key, self._sequence, version, value, ttl_s)
+        return True
 
     def _invalidate(
         self, keys: Sequence[str], tags: Sequence[str], writer: Session | None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import inspect
 import pickle
 import secrets
 import struct
@@ -35,7 +36,8 @@ class Address(NamedTuple):
     key: bytes
 
 
-Handler = Callable[..., Awaitable[Any]]
+Handler = Callable[..., Any]
+"""A method that is served. What it returns is the answer, or is awaited for it; what answers at once costs no task."""
 
 
 class ChannelServer:
@@ -195,19 +197,29 @@ class _Incoming(_Frames):
 
     def frame_received(self, frame: bytes) -> None:
         if self._is_known:
-            number, method, arguments = pickle.loads(frame)
-            task = asyncio.get_running_loop().create_task(self._answer(number, method, arguments))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._call(*pickle.loads(frame))
         elif hmac.compare_digest(frame, hmac.digest(self._key, self._nonce, _DIGEST)):
             self._is_known = True
             self.send(b"")
         else:
             self.end()
 
-    async def _answer(self, number: int, method: str, arguments: tuple[Any, ...]) -> None:
+    def _call(self, number: int, method: str, arguments: tuple[Any, ...]) -> None:
         try:
-            answer = (number, True, await self._handlers[method](*arguments))
+            answer = self._handlers[method](*arguments)
+        except Exception as error:
+            self.send(_pickled((number, False, error)))
+            return
+        if not inspect.isawaitable(answer):
+            self.send(_pickled((number, True, answer)))
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(number, answer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, number: int, coming: Awaitable[Any]) -> None:
+        try:
+            answer = (number, True, await coming)
         except Exception as error:
             answer = (number, False, error)
         self.send(_pickled(answer))

@@ -48,6 +48,7 @@ _MODEL_COUNTERS: tuple[tuple[str, str, Callable[[ModelMetrics], float]], ...] = 
     ("negative_hits", "Shard hits that said there is no such thing.", lambda counts: counts.negative_hits),
     ("waits", "Reads that waited for a load of another process.", lambda counts: counts.waited),
     ("refreshes", "Loads ahead of an expiry, for which no read waited.", lambda counts: counts.refreshes),
+    ("near_updates", "New states that shards sent of what was held near.", lambda counts: counts.updates),
     ("near_evictions", "Values that processes had no room for.", lambda counts: counts.near_evictions),
     ("stale_refusals", "Answers not kept near: a change overtook them.", lambda counts: counts.stale_refusals),
 )

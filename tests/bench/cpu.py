@@ -12,6 +12,7 @@ import psutil
 # line.
 PREFIXES = (
     ("ray::ServeReplica:bench-echo", "echo replicas"),
+    ("ray::ServeReplica:bench-read-echo", "echo replicas"),
     ("ray::ServeReplica:bench-read", "peer replicas"),
     ("ray::ServeReplica", "easypay replicas"),
     ("ray::ServeController", "serve control"),

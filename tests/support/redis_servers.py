@@ -160,7 +160,7 @@ class TestRedisCluster:
     ) -> None:
         """Wait until a node says that the cluster of three is in this state, and that so many slots are served."""
         eventually(
-            lambda: _fields(node.ask("CLUSTER", "INFO")),
+            lambda: info_fields(node.ask("CLUSTER", "INFO")),
             lambda fields: (
                 (fields["cluster_state"], fields["cluster_slots_ok"], fields["cluster_known_nodes"])
                 == (state, str(slots_ok), "3")
@@ -178,7 +178,7 @@ def _cluster_options(bus_port: int) -> Sequence[str]:
     )
 
 
-def _fields(info: Any) -> dict[str, str]:
+def info_fields(info: Any) -> dict[str, str]:
     """Return the fields of an answer that redis-py may have parsed."""
     if isinstance(info, dict):
         return {str(name): str(value) for name, value in info.items()}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 
-from actors.cache.messages import NoSession, Notices
+from actors.cache.messages import NoSession, Notices, Publication, Update
+
+UPDATE_WITHIN_S = 0.02
+"""How long what a key has become waits for a notice to travel with. Reads of it go to the shard meanwhile."""
 
 
 class Session:
@@ -16,7 +19,18 @@ class Session:
     the process stops believing first.
     """
 
-    __slots__ = ("acknowledged", "heard_at", "held", "id", "listener", "notices", "owner", "waiting")
+    __slots__ = (
+        "acknowledged",
+        "heard_at",
+        "held",
+        "id",
+        "listener",
+        "notices",
+        "owner",
+        "updates",
+        "updates_are_due",
+        "waiting",
+    )
 
     def __init__(self, session: int, owner: str, now: float, sequence: int) -> None:
         self.id = session
@@ -25,6 +39,8 @@ class Session:
         self.acknowledged = sequence
         self.held: dict[str, int] = {}
         self.notices: dict[str, int] = {}
+        self.updates: dict[str, Update] = {}
+        self.updates_are_due = False
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.listener: asyncio.Future[None] | None = None
 
@@ -43,9 +59,30 @@ class Session:
         self.waiting = still
 
     def notify(self, sequence: int, key: str) -> None:
-        """Have the process drop the key."""
+        """Have the process drop the key, when it is answered next."""
         self.notices[key] = sequence
-        self.wake()
+        self.updates.pop(key, None)
+
+    def offer(self, update: Update) -> None:
+        """Have the process hold the key again, in its new state, soon."""
+        if not self.updates:
+            asyncio.get_running_loop().call_later(UPDATE_WITHIN_S, self._wake_for_updates)
+        self.updates[update.key] = update
+
+    def take_updates(self) -> tuple[Update, ...]:
+        """Return what is offered, once."""
+        updates, self.updates, self.updates_are_due = tuple(self.updates.values()), {}, False
+        return updates
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether somebody waits for the process to hear of something."""
+        return bool(self.waiting) or self.updates_are_due
+
+    def _wake_for_updates(self) -> None:
+        if self.updates:
+            self.updates_are_due = True
+            self.wake()
 
     def wake(self) -> None:
         """Answer the listen that is open."""
@@ -115,7 +152,8 @@ class Directory:
         """Have every holder of the key drop it; return what is done once each has, or is not believed any more.
 
         One that was told before and has not acknowledged yet may still serve the key. The writer's own process is told
-        too, since others may change the key next, but not waited for: it drops the key as it hears the answer.
+        too, since others may change the key next, but neither in a hurry nor waited for: it drops the key as it hears
+        the answer.
         """
         acknowledgements: list[asyncio.Future[None]] = []
         for session in self._sessions.values():
@@ -123,18 +161,31 @@ class Directory:
                 session.notify(sequence, key)
             if session is not writer and key in session.notices:
                 acknowledgements.append(session.acknowledgement_of(session.notices[key]))
+                session.wake()
         return acknowledgements
+
+    def holders(self, key: str) -> list[Session]:
+        """Return the sessions of the processes that hold the key."""
+        return [session for session in self._sessions.values() if key in session.held]
+
+    def offer(self, session: Session, state: Publication, sequence: int) -> None:
+        """Let a process hold the key again, as it is now."""
+        if self._sessions.get(session.id) is session:
+            hold = self.hold(session, state.key)
+            if hold:
+                session.offer(Update(state.key, state.value, state.version, state.ttl_s, sequence, hold))
 
     def knows(self, key: str) -> bool:
         """Whether a process holds the key, or has yet to say that it does not any more."""
         return any(key in session.held or key in session.notices for session in self._sessions.values())
 
     async def listen(self, session: Session, acknowledged: int, now: float, wait_s: float) -> Notices:
-        """Prolong the lease, take the acknowledgement, and answer with what must be dropped, once there is any."""
+        """Prolong the lease, take the acknowledgement, and answer with what must be dropped, once anybody waits for it,
+        and with what has changed."""
         session.heard_at = now
         session.acknowledge(acknowledged)
         session.wake()  # An older listen of the process was given up by it.
-        if not session.notices:
+        if not session.is_pressing:
             listener: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             session.listener = listener
             timer = asyncio.get_running_loop().call_later(wait_s, session.wake)
@@ -144,9 +195,8 @@ class Directory:
                 timer.cancel()
                 if session.listener is listener:
                     session.listener = None
-        if not session.notices:
-            return Notices(max(acknowledged, session.acknowledged), ())
-        return Notices(max(session.notices.values()), tuple(session.notices))
+        sequence = max(session.notices.values(), default=max(acknowledged, session.acknowledged))
+        return Notices(sequence, tuple(session.notices), session.take_updates())
 
     def expire(self, now: float) -> list[Session]:
         """Drop the sessions whose lease has run out, and return them."""

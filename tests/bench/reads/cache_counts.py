@@ -17,13 +17,17 @@ _READINGS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class CacheCounts:
-    """Hold how many reads were answered near, by another read of the process, at a shard, and by the database."""
+    """Hold how many reads were answered near, by another read of the process, at a shard, and by the database.
+
+    ``redis`` counts those of the shards' hits that they found in Redis.
+    """
 
     near: int = 0
     joined: int = 0
     shard: int = 0
     loads: int = 0
     bypassed: int = 0
+    redis: int = 0
 
     @property
     def reads(self) -> int:
@@ -34,6 +38,11 @@ class CacheCounts:
     def hit_rate(self) -> float:
         """The part of all reads that cost no load, 0 where there were none."""
         return (self.near + self.joined + self.shard) / self.reads if self.reads else 0.0
+
+    @property
+    def memory_hit_rate(self) -> float:
+        """The part of all reads that was answered from the memory of a process."""
+        return (self.near + self.joined + self.shard - self.redis) / self.reads if self.reads else 0.0
 
     @property
     def shard_share(self) -> float:
@@ -67,11 +76,12 @@ def _counts(gateway: Gateway) -> CacheCounts | None:
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            found = json.load(answer)["models"].get("payment")
+            state = json.load(answer)
     except urllib.error.HTTPError as error:
         if error.code == 404:
             return None
         raise
+    found = state["models"].get("payment")
     if found is None:
         return CacheCounts()
     return CacheCounts(
@@ -80,4 +90,6 @@ def _counts(gateway: Gateway) -> CacheCounts | None:
         shard=found["shard_hits"],
         loads=found["loads"],
         bypassed=sum(found["bypasses"].values()),
+        # Of all models; none but payments is read here that lives long enough to be in Redis.
+        redis=sum(shard["redis_hits"] for shard in state["shards"]),
     )

@@ -16,8 +16,8 @@ from tests.bench.reads.mixed import WARM_UP_CONNECTIONS, MixedRun, MixedWindow
 from tests.bench.reads.options import Options
 from tests.bench.reads.payments import make_payments, size_in_cache
 from tests.bench.reads.sizes import BYTES_MIN, CacheSize, size_for
-from tests.bench.reads.subjects import bare_peer, reading, served_peer
-from tests.bench.subjects import Subject, deployed_echo
+from tests.bench.reads.subjects import bare_peer, read_echo, reading, served_peer
+from tests.bench.subjects import Subject
 from tests.bench.window import Meter, Window
 
 # Little is held near, so that a few thousand payments are read at the shards. The small set of the near part fits.
@@ -92,12 +92,26 @@ class _Run:
                 self._progress(f"starting a gateway with {size.environment()}")
                 with started(options.replicas, size.environment()) as cached:
                     self._payments(cached, options.payments)
-                    self._progress(f"warming up for {options.warm_up:g} s")
+                    self._progress(f"warming up for at most {options.warm_up:g} s")
                     run.warm_up(uncached, 1)
-                    run.warm_up(cached, options.warm_up)
-                    for turn in range(options.rounds):
-                        self._mixed_window(run, cached, turn, share, cached=True)
-                        self._mixed_window(run, uncached, turn, share, cached=False)
+                    self._progress(f"the last reads hit {run.warm_up(cached, options.warm_up):.1%}")
+                    self._pairs(run, cached, uncached, share)
+
+    def _pairs(self, run: MixedRun, cached: Gateway, uncached: Gateway, share: float) -> None:
+        """Measure both gateways in turns: with as many requests as they answer, then with equally many."""
+        options = self._options
+        for turn in range(options.rounds):
+            self._mixed_window(run, cached, turn, share, cached=True)
+            self._mixed_window(run, uncached, turn, share, cached=False)
+        think_ms = self._think_ms(share)
+        for turn in range(options.rounds):
+            self._mixed_window(run, cached, turn, share, cached=True, think_ms=think_ms)
+            self._mixed_window(run, uncached, turn, share, cached=False, think_ms=think_ms)
+
+    def _think_ms(self, share: float) -> float:
+        """Return the rest between two requests at which the slower one is offered a part of what it can do."""
+        rates = [each.load.requests / each.load.seconds for each in self.results.mixed if each.pair == share]
+        return 1000 * self._options.mixed_connections / (self._options.paced * min(rates))
 
     def _near(self, gateway: Gateway) -> None:
         options = self._options
@@ -115,7 +129,7 @@ class _Run:
     def _subject(self, name: str, gateway: Gateway, ids: Sequence[str]) -> AbstractContextManager[Subject]:
         match name:
             case "echo":
-                return deployed_echo(gateway, self._options.replicas)
+                return read_echo(gateway, ids, self._options.replicas)
             case "served-peer":
                 return served_peer(gateway, ids, self._options.replicas)
             case "bare-peer":
@@ -138,12 +152,23 @@ class _Run:
             self.results.shard.append(ShardWindow(window, counts))
             self._progress(f"round {turn + 1}/{options.rounds}, at the shards, p50 {window.load.p50_ms:7.2f} ms")
 
-    def _mixed_window(self, run: MixedRun, gateway: Gateway, turn: int, pair: float | None, *, cached: bool) -> None:
-        window = run.measure(gateway, self._options.seconds, pair=pair, cached=cached, turn=turn)
+    def _mixed_window(
+        self,
+        run: MixedRun,
+        gateway: Gateway,
+        turn: int,
+        pair: float | None,
+        *,
+        cached: bool,
+        think_ms: float = 0.0,
+    ) -> None:
+        seconds = self._options.seconds
+        window = run.measure(gateway, seconds, pair=pair, cached=cached, turn=turn, think_ms=think_ms)
         self.results.mixed.append(window)
         hits = f"{window.counts.hit_rate:.1%} hits, " if window.counts and window.counts.reads else ""
+        kind = f"{'paced' if think_ms else 'mixed'}, {'with' if cached else 'without'} a cache"
         self._progress(
-            f"round {turn + 1}/{self._options.rounds}, mixed, {'with' if cached else 'without'} a cache: {hits}"
+            f"round {turn + 1}/{self._options.rounds}, {kind}: {hits}"
             f"{window.load.requests / window.load.seconds:,.0f}/s, reads {window.load.read_mean_ms:.2f} ms on average"
         )
 

@@ -3,6 +3,8 @@
 local ffi = require("ffi")
 ffi.cdef("typedef struct { long s; long ns; } bench_time; int clock_gettime(int clock, bench_time *time);")
 local MONOTONIC = 1
+-- How long each connection rests between two requests, on average; 0: not at all.
+local THINK_MS = tonumber(os.getenv("BENCH_THINK_MS"))
 -- Latencies are counted in buckets that grow by 2 %.
 local STEP = math.log(1.02)
 
@@ -44,6 +46,12 @@ local function drawn()
     if cumulative[middle] < wanted then low = middle + 1 else high = middle end
   end
   return ids[low]
+end
+
+if THINK_MS > 0 then
+  function delay()
+    return math.floor(0.5 - THINK_MS * math.log(1 - math.random()))
+  end
 end
 
 function request()

@@ -21,6 +21,8 @@ from tests.bench.wrk import Wrk, execute, file_of, marked
 
 SCRIPT = Path(__file__).with_name("mixed.lua")
 WARM_UP_CONNECTIONS = 64
+WARM_UP_SLICE_S = 10.0
+WARM_UP_GAIN_MIN = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,9 @@ class MixedLoad:
 @dataclass(frozen=True, slots=True)
 class MixedWindow:
     """Hold one measured window, of a gateway with a cache or without. ``pair`` is the share of payments that the shards
-    of the one hold; the other was measured right after it in the same round. ``counts`` is None where the gateway does
-    not tell them. CPU is in seconds by group of the gateway's processes."""
+    of the one hold; the other was measured right after it in the same round. ``think_ms`` is the mean rest of each
+    connection between two requests; with 0 they are as many as the gateway answers. ``counts`` is None where the
+    gateway does not tell them. CPU is in seconds by group of the gateway's processes."""
 
     pair: float | None
     cached: bool
@@ -66,6 +69,7 @@ class MixedWindow:
     load: MixedLoad
     statements: Statements
     counts: CacheCounts | None
+    think_ms: float = 0.0
     cpu: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -81,41 +85,73 @@ class MixedRun:
         if Wrk.find() is None:
             raise BenchFailed("the mixed load needs wrk")
 
-    def warm_up(self, gateway: Gateway, seconds: float) -> None:
-        """Have the cache filled by reads alone, on more connections than are measured: it takes uses, not time."""
-        self._run(gateway, seconds, threads=2, connections=WARM_UP_CONNECTIONS, write_share=0.0)
+    def warm_up(self, gateway: Gateway, seconds: float) -> float:
+        """Have the cache filled by reads alone, on more connections than are measured, until another slice of them hits
+        no more often than the last, or so many seconds have passed; return the hit rate of the last."""
+        spent, best = 0.0, 0.0
+        while True:
+            before = settled_counts(gateway)
+            self._run(gateway, WARM_UP_SLICE_S, threads=2, connections=WARM_UP_CONNECTIONS, write_share=0.0)
+            counts = added(settled_counts(gateway), before)
+            hit_rate = counts.hit_rate if counts is not None else 0.0
+            spent += WARM_UP_SLICE_S
+            if hit_rate < best + WARM_UP_GAIN_MIN or spent >= seconds:
+                return hit_rate
+            best = hit_rate
 
-    def load(self, gateway: Gateway, seconds: float) -> MixedLoad:
+    def load(self, gateway: Gateway, seconds: float, think_ms: float = 0.0) -> MixedLoad:
         """Load the gateway. Raises LoadFailed where anything but 2xx came back."""
         # A thread for each connection: so the script knows which answer is whose.
         number = self._connections
-        summary = self._run(gateway, seconds, threads=number, connections=number, write_share=self._write_share)
+        summary = self._run(
+            gateway, seconds, threads=number, connections=number, write_share=self._write_share, think_ms=think_ms
+        )
         return MixedLoad.from_summary(summary)
 
     def _run(
-        self, gateway: Gateway, seconds: float, *, threads: int, connections: int, write_share: float
+        self,
+        gateway: Gateway,
+        seconds: float,
+        *,
+        threads: int,
+        connections: int,
+        write_share: float,
+        think_ms: float = 0.0,
     ) -> dict[str, Any]:
         self._seed += 1
         command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
         command += ["--timeout", f"{REQUEST_TIMEOUT_S}s", "-s", str(SCRIPT), gateway.url]
         with file_of(self._ids) as ids:
-            environment = {**self._environment(gateway, ids), "BENCH_WRITE_SHARE": str(write_share)}
+            environment = {
+                **self._environment(gateway, ids),
+                "BENCH_WRITE_SHARE": str(write_share),
+                "BENCH_THINK_MS": str(think_ms),
+            }
             out, complaints, _ = execute(command, environment)
         summary = marked(out)
         if summary["failures"] or not summary["reads"]:
             raise LoadFailed(f"{summary['failures']} requests of the mixed load failed\n{complaints[:2000]}")
         return summary
 
-    def measure(self, gateway: Gateway, seconds: float, *, pair: float | None, cached: bool, turn: int) -> MixedWindow:
+    def measure(
+        self,
+        gateway: Gateway,
+        seconds: float,
+        *,
+        pair: float | None,
+        cached: bool,
+        turn: int,
+        think_ms: float = 0.0,
+    ) -> MixedWindow:
         """Load the gateway and read what its counters add."""
         counts_before = settled_counts(gateway)
         before = read_statements(gateway.database_url)
         cpu_before = read_cpu({gateway.pid: "launcher"})
-        load = self.load(gateway, seconds)
+        load = self.load(gateway, seconds, think_ms)
         cpu = read_cpu({gateway.pid: "launcher"}).since(cpu_before)
         statements = read_statements(gateway.database_url).since(before)
         counts = added(settled_counts(gateway), counts_before)
-        return MixedWindow(pair, cached, turn, load, statements, counts, cpu)
+        return MixedWindow(pair, cached, turn, load, statements, counts, think_ms, cpu)
 
     def _environment(self, gateway: Gateway, ids_file: str) -> dict[str, str]:
         reads = reading(gateway, self._ids).target

@@ -35,7 +35,7 @@ def as_json(options: Options, generator: str, results: Results) -> str:
                 for each in results.shard
             ],
             "mixed": {
-                "summary": [asdict(line) for line in mixed_lines(results, options.payments, options.replicas)],
+                "summary": [asdict(line) for line in mixed_lines(results, options.payments)],
                 "windows": [asdict(window) for window in results.mixed],
             },
         },
@@ -60,7 +60,7 @@ def show(console: Console, options: Options, generator: str, results: Results) -
             f"{options.write_share:.0%} PATCH; {options.mixed_connections} connections; "
             f"{options.warm_up:g} s of reads before"
         )
-        summary = mixed_lines(results, options.payments, options.replicas)
+        summary = mixed_lines(results, options.payments)
         console.print(_mixed(summary))
         spent = [(_name(line), line.cpu_s_per_1000) for line in summary]
         console.print(cpu_by_group(spent, "CPU seconds per 1,000 requests of the mixed load"))
@@ -71,8 +71,20 @@ def show(console: Console, options: Options, generator: str, results: Results) -
 
 
 def _mixed(summary: list[MixedLine]) -> Table:
-    table = Table("cache", title="Mixed load (best: static hit rate of the shards; +near: with all near caches)")
-    for column in ("MiB", "req/s", "hits", "best", "+near", "read ms", "p50", "p99", "write ms", "statements", "found"):
+    table = Table("cache", title="Mixed load (best: static hit rate of the shards)")
+    for column in (
+        "MiB",
+        "req/s",
+        "hits",
+        "memory",
+        "best",
+        "read ms",
+        "p50",
+        "p99",
+        "write ms",
+        "statements",
+        "found",
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for line in summary:
         size = line.size
@@ -81,8 +93,8 @@ def _mixed(summary: list[MixedLine]) -> Table:
             f"{size.shards}x{size.shard_bytes / MIB:.1f}+{size.near_bytes / MIB:.1f}" if size else "-",
             f"{line.rate:,.0f}",
             _percent(line.hit_rate),
+            _percent(line.memory_hit_rate),
             _percent(line.best),
-            _percent(line.best_with_near),
             *(f"{each:.2f}" for each in (line.read_mean_ms, line.read_p50_ms, line.read_p99_ms, line.write_mean_ms)),
             f"{line.statements:.3f}",
             f"{line.found:.3f}",
@@ -91,9 +103,9 @@ def _mixed(summary: list[MixedLine]) -> Table:
 
 
 def _name(line: MixedLine) -> str:
-    if not line.cached:
-        return "off" if line.pair is None else f"{line.pair:.0%} off"
-    return "as it is" if line.pair is None else f"{line.pair:.0%}"
+    if line.pair is None:
+        return "as it is" if line.cached else "off"
+    return f"{line.pair:.0%}{'' if line.cached else ' off'}{', paced' if line.paced else ''}"
 
 
 def _percent(share: float | None) -> str:

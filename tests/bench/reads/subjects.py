@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from tests.bench.gateway import Gateway
-from tests.bench.reads import served
+from tests.bench.reads import echo, served
 from tests.bench.subjects import Subject, deployed, running_uvicorn
 from tests.bench.target import PAYMENT, Target, probe
 from tests.support.ports import free_port
@@ -18,6 +19,15 @@ UVICORN_FACTORY = "tests.bench.reads.peer:build_from_environment"
 def reading(gateway: Gateway, ids: Sequence[str]) -> Subject:
     """Read payments from the gateway, one after the other."""
     return Subject("easypay", _target(f"{gateway.url.rstrip('/')}/v1/payments/", gateway, ids), pid=gateway.pid)
+
+
+@contextmanager
+def read_echo(gateway: Gateway, ids: Sequence[str], replicas: int) -> Iterator[Subject]:
+    """Deploy what answers as many bytes, and does nothing for it, beside the gateway, and take it out again."""
+    target = _target(f"{gateway.url.rstrip('/')}{echo.ROUTE}/payments/", gateway, ids)
+    answer = json.dumps(probe(reading(gateway, ids).target), separators=(",", ":"))
+    with deployed(gateway, echo.__name__, replicas, target, {echo.ENVIRONMENT: answer}):
+        yield Subject("echo", target)
 
 
 @contextmanager

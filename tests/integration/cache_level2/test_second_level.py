@@ -13,9 +13,10 @@ from actors.cache.level2.redis_level import RedisLevel
 from actors.cache.second_level import SecondLevel
 from actors.runtime.errors import Unavailable
 from tests.integration.cache_level2.conftest import SEALER
-from tests.support.redis_servers import TestRedis
+from tests.support.redis_servers import TestRedis, info_fields
 
 _WITHIN_S = 10
+_SETTLED_AFTER_S = 0.1
 KEY = "payment:1"
 
 
@@ -47,7 +48,9 @@ def epochs() -> _Epochs:
 async def _opened(server: TestRedis, epochs: _Epochs) -> AsyncIterator[SecondLevel]:
     """Start as a shard does, and end as one that is killed."""
     level = RedisLevel(server.url, SEALER, prefix="", deadline_s=0.5)
-    second = SecondLevel(level, epochs, prefix=lambda epoch: f"test:{epoch.namespace}:")
+    second = SecondLevel(
+        level, epochs, prefix=lambda epoch: f"test:{epoch.namespace}:", settled_after_s=_SETTLED_AFTER_S
+    )
     await second.open(await epochs.take())
     running = asyncio.create_task(second.run())
     try:
@@ -72,6 +75,11 @@ async def _kept(second: SecondLevel, value: bytes, stamp: int, version: int = 1)
             await asyncio.sleep(0.01)
 
 
+def _commands(server: TestRedis) -> int:
+    """Return how many commands the server has carried out."""
+    return int(info_fields(server.ask("INFO", "stats"))["total_commands_processed"])
+
+
 async def test_values_outlive_the_shard(server: TestRedis, epochs: _Epochs) -> None:
     """With their versions and the time that they have left."""
     async with _opened(server, epochs) as second:
@@ -94,6 +102,37 @@ async def test_what_is_marked_is_gone(server: TestRedis, epochs: _Epochs) -> Non
         await _kept(second, b"new", stamp=3, version=2)
     async with _opened(server, epochs) as second:
         assert (await second.find([KEY]))[KEY].value == b"new"
+
+
+async def test_what_changes_all_the_time_is_neither_written_nor_marked(server: TestRedis, epochs: _Epochs) -> None:
+    """Redis hears of a key once: before its first change. A value that stays for a while is written, and marked."""
+    async with _opened(server, epochs) as second:
+        await second.mark([KEY], 1)
+        before = _commands(server)
+        for stamp in range(2, 100, 2):
+            second.keep(KEY, stamp, stamp, b"value", 60.0)
+            await second.mark([KEY], stamp + 1)
+        assert _commands(server) - before < 10  # Those of the question itself.
+        await _kept(second, b"settled", stamp=101, version=101)
+        await second.mark([KEY], 102)
+        assert await second.find([KEY]) == {}
+
+
+async def test_a_value_that_is_sent_while_its_key_is_marked_is_marked_again(server: TestRedis, epochs: _Epochs) -> None:
+    """Else a later change would count on Redis holding nothing of it."""
+    async with _opened(server, epochs) as second:
+        server.pause()
+        marking = asyncio.create_task(second.mark([KEY], 1))
+        await asyncio.sleep(0)
+        second.keep(KEY, 2, 2, b"value", 60.0)
+        await asyncio.sleep(2 * _SETTLED_AFTER_S)
+        server.resume()
+        await marking
+        async with asyncio.timeout(_WITHIN_S):
+            while KEY not in await second.find([KEY]):
+                await asyncio.sleep(0.01)
+        await second.mark([KEY], 3)
+        assert await second.find([KEY]) == {}
 
 
 async def test_a_redis_that_hangs_is_left_for_a_new_namespace(server: TestRedis, epochs: _Epochs) -> None:

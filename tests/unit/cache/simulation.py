@@ -4,9 +4,10 @@ duplicates, processes that stall and die, shards that restart. Every run is dete
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from actors.cache.actor import CacheShardActor
 from actors.cache.client import CacheClient, Loaded
@@ -43,9 +44,12 @@ def plain_shard(place: SimulatedShard) -> CacheShardActor:
 
 def make_actor(kind: type[CacheShardActor], place: SimulatedShard) -> CacheShardActor:
     """Make a shard of this class."""
-    return kind(
+    actor = kind(
         "0", place.name, "sim", 1_000_000, lambda _: place, lambda: place.redis, clock=_now, now=_now, draw=place.draw
     )
+    # So short that keys which change every second are in Redis, too.
+    actor.settled_after_s = 0.05
+    return actor
 
 
 def plain_client(process: SimulatedProcess) -> CacheClient:
@@ -192,6 +196,7 @@ class SimulatedShard:
 
     def _start(self) -> None:
         self.shard = self._make(self)
+        self.shard._open()  # As it does when it is asked for its address.
 
     def disturb_redis(self) -> None:
         """Take Redis away for a while, if not for a moment only; it may come back with the past."""
@@ -251,7 +256,7 @@ class SimulatedPort:
     def close(self) -> None:
         """Nothing is open."""
 
-    async def _call(self, call: Callable[[CacheShardActor], Awaitable[_T]]) -> _T:
+    async def _call(self, call: Callable[[CacheShardActor], _T | Awaitable[_T]]) -> _T:
         await self._travel()
         shard = self._shard()
         fate = self._draw.random()
@@ -259,9 +264,9 @@ class SimulatedPort:
             raise Unavailable("shard", "lost on the way", 1.0)
         if fate < self._process.loss:
             # Delivered twice: the first answer is lost, and the caller repeats.
-            self._process.start(_quietly(call(shard)))
+            self._process.start(_quietly(shard, call))
             raise Unavailable("shard", "the answer was lost", 1.0)
-        answer = await call(shard)
+        answer = await _answered(call(shard))
         if shard is not self._target.shard:
             raise Unavailable("shard", "died", 1.0)
         await self._travel()
@@ -282,9 +287,13 @@ class SimulatedPort:
         await self._process.awake.wait()
 
 
-async def _quietly(call: Awaitable[object]) -> None:
+async def _answered(answer: _T | Awaitable[_T]) -> _T:
+    return await answer if inspect.isawaitable(answer) else cast(_T, answer)
+
+
+async def _quietly(shard: CacheShardActor, call: Callable[[CacheShardActor], object]) -> None:
     try:
-        await call
+        await _answered(call(shard))
     except Exception:
         return  # Nobody hears the answer, whatever it is.
 
@@ -397,6 +406,9 @@ class SimulatedProcess:
         await self.cache.close()
 
 
+FAULTS = ("shard", "redis", "die", "stall", "stall")
+
+
 async def simulate(
     seed: int,
     *,
@@ -405,7 +417,7 @@ async def simulate(
     seconds: float = 60,
     keys: int = 6,
     processes: int = 3,
-    faults: bool = True,
+    faults: Sequence[str] = FAULTS,
     write_share: float = 0.04,
 ) -> tuple[History, list[SimulatedProcess]]:
     """Run reads and writes for a while; return what their clients saw, and the processes."""
@@ -442,7 +454,7 @@ async def simulate(
             process.start(process.read(key, history))
         if faults and _now() > next_fault:
             next_fault = _now() + draw.uniform(0.5, 6)
-            await _fault(draw, shards, running, new_process)
+            await _fault(draw.choice(faults), draw, shards, running, new_process)
     for process in running:
         process.awake.set()
         await asyncio.gather(*process.work, return_exceptions=True)
@@ -450,6 +462,7 @@ async def simulate(
 
 
 async def _fault(
+    kind: str,
     draw: random.Random,
     shards: dict[str, SimulatedShard],
     running: list[SimulatedProcess],
@@ -459,7 +472,7 @@ async def _fault(
     for place in shards.values():
         if draw.random() < 0.3:
             place.save_redis()
-    match draw.choice(("shard", "redis", "die", "stall", "stall")):
+    match kind:
         case "redis":
             draw.choice(list(shards.values())).disturb_redis()
         case "shard":

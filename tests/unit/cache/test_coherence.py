@@ -13,7 +13,7 @@ from actors.cache.actor import CacheShardActor
 from actors.cache.client import CacheClient, Loaded
 from actors.cache.coherence.sessions import Directory, Session
 from actors.cache.level2.redis_level import Put
-from actors.cache.messages import Begin, Begun, Fill
+from actors.cache.messages import Begin, Begun, Fill, Publication
 from actors.cache.near import NearEntry, NearSession
 from actors.cache.quiet import QuietTags
 from actors.cache.shard import CacheShard
@@ -48,7 +48,7 @@ def test_no_read_goes_back_in_time(seed: int, keys: int) -> None:
 
 def test_most_reads_are_near_where_nothing_fails() -> None:
     """The checked reads are those of the cache: at most one in five goes further than its own process."""
-    history, processes = run_virtually(simulate(1, faults=False, keys=40, write_share=0.005))
+    history, processes = run_virtually(simulate(1, faults=(), keys=40, write_share=0.005))
     near = sum(process.cache.counts["payment"].near_hits for process in processes)
     reads = sum(len(reads) for key, reads in history.reads.items() if key.startswith("payment:"))
     assert history.violations() == []
@@ -250,6 +250,26 @@ def test_a_thousand_misses_are_one_load() -> None:
         return loads
 
     assert _play(story) == 1
+
+
+def test_a_change_costs_no_reader_a_question() -> None:
+    """Whoever held the payment holds its new state a moment later, the writer's own process too."""
+
+    async def story(processes: list[SimulatedProcess]) -> None:
+        async def load() -> Loaded:
+            return Loaded(b"1", 1)
+
+        for process in processes:
+            await process.cache.read("payment:1", load, ttl_s=30)
+        transition = processes[0].cache.transition(["payment:1"])
+        await transition.begun()
+        await transition.end([Publication("payment:1", 2, b"2", 30)])
+        await asyncio.sleep(0.5)
+        for process in processes:
+            assert process.cache.peek("payment:1") == b"2"
+            assert process.cache.counts["payment"].updates == 1
+
+    _play(story)
 
 
 def test_no_page_is_cached_while_a_change_counts_on_its_tag_being_quiet() -> None:

@@ -239,7 +239,9 @@ def test_what_redis_answers_is_counted_by_model() -> None:
         place = shards[0]
         redis = place.redis
         clock = asyncio.get_running_loop().time
-        second = SecondLevel(redis, place, prefix=lambda epoch: f"{epoch.namespace}:", now=clock, clock=clock)
+        second = SecondLevel(
+            redis, place, prefix=lambda epoch: f"{epoch.namespace}:", now=clock, clock=clock, settled_after_s=0
+        )
         await second.open(await place.take())
         running = asyncio.ensure_future(second.run())
         second.keep("payment:1", 1, 1, b"1", 60)

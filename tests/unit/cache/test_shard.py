@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from actors.cache.coherence.sessions import UPDATE_WITHIN_S
 from actors.cache.messages import (
     Answer,
     Begin,
@@ -18,6 +19,7 @@ from actors.cache.messages import (
     Hit,
     Load,
     NoSession,
+    Notices,
     Publication,
     Wait,
     Want,
@@ -291,6 +293,92 @@ def test_a_transition_waits_for_holders() -> None:
         acknowledging = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), None))
         assert await begun > 0
         acknowledging.cancel()
+
+    _play(story)
+
+
+async def _changed_under(shard: CacheShard, writer: int, holder: int, ending: End) -> Notices:
+    """Have a key change that a process holds near; return what that process hears last."""
+    listening = asyncio.ensure_future(shard.listen(holder, 0, (), None))
+    await asyncio.sleep(0)
+    shard.begin(writer, [Begin(ending.transition, (KEY,), ())])
+    notices = await listening
+    assert (notices.keys, notices.updates) == ((KEY,), ())
+    listening = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), None))
+    await shard.begun(writer, ending.transition)
+    shard.tell(writer, [ending])
+    return await listening
+
+
+def test_whoever_held_a_key_is_told_what_it_became() -> None:
+    """And may hold that: the next change waits for it again."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, b"one")
+        holder = shard.open_session("holder").session
+        assert isinstance(_read(shard, holder, hold=True), Hit)
+        began = asyncio.get_running_loop().time()
+        heard = await _changed_under(shard, session, holder, End(1, (Publication(KEY, 2, b"two", 30.0),), True))
+        assert asyncio.get_running_loop().time() - began == pytest.approx(UPDATE_WITHIN_S, abs=0.001)
+        (update,) = heard.updates
+        assert (update.key, update.value, update.version, heard.keys) == (KEY, b"two", 2, ())
+        assert update.hold > 0
+        assert shard.begin(session, [Begin(2, (KEY,), ())])[0].sequence == 0
+
+    _play(story)
+
+
+def test_nobody_is_told_what_is_not_certain() -> None:
+    """Of a change that only invalidates, or of which its writer does not know, there is nothing to hold."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        for transition, ending in enumerate((End(0, (), True), End(0, (), False)), start=1):
+            _load(shard, session, b"one")
+            holder = shard.open_session("holder").session
+            assert isinstance(_read(shard, holder, hold=True), Hit)
+            heard = await _changed_under(shard, session, holder, ending._replace(transition=transition))
+            assert heard.updates == ()
+            assert shard.begin(session, [Begin(9, (KEY,), ())])[0].sequence > 0
+            shard.tell(session, [End(9, (), True)])
+
+    _play(story)
+
+
+def test_an_offer_that_was_not_taken_yet_goes_with_the_next_change() -> None:
+    """The holder never hears of a state that is over by then."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, b"one")
+        holder = shard.open_session("holder").session
+        assert isinstance(_read(shard, holder, hold=True), Hit)
+        listening = asyncio.ensure_future(shard.listen(holder, 0, (), None))
+        await asyncio.sleep(0)
+        shard.begin(session, [Begin(1, (KEY,), ())])
+        acknowledged = (await listening).sequence
+        listening = asyncio.ensure_future(shard.listen(holder, acknowledged, (), None))
+        await shard.begun(session, 1)
+        shard.tell(session, [End(1, (Publication(KEY, 2, b"two", 30.0),), True)])
+        shard.begin(session, [Begin(2, (KEY,), ())])
+        heard = await listening
+        assert (heard.keys, heard.updates) == ((KEY,), ())
+
+    _play(story)
+
+
+def test_a_writer_is_not_called_for_what_it_changes_itself() -> None:
+    """It drops its copy as it hears that its change has begun; but another writer waits until it says so."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, b"value")
+        writer = shard.open_session("writer").session
+        assert isinstance(_read(shard, writer, hold=True), Hit)
+        listening = asyncio.ensure_future(shard.listen(writer, 0, (), None))
+        await asyncio.sleep(0)
+        assert shard.begin(writer, [Begin(1, (KEY,), ())])[0].sequence > 0
+        await asyncio.sleep(0.1)
+        assert not listening.done()
+        assert shard.begin(session, [Begin(2, (KEY,), ())])[0].sequence == 0
+        assert (await listening).keys == (KEY,)
 
     _play(story)
 

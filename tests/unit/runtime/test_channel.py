@@ -24,7 +24,9 @@ class _Server:
         self.address: Address | None = None
 
     async def start(self) -> None:
-        self.server = ChannelServer({"echo": self.echo, "fail": self.fail, "hang": self.hang, "odd": self.odd})
+        self.server = ChannelServer(
+            {"echo": self.echo, "fail": self.fail, "hang": self.hang, "odd": self.odd, "at_once": self.at_once}
+        )
         self.address = await self.server.start("127.0.0.1")
 
     async def stop(self) -> None:
@@ -49,6 +51,11 @@ class _Server:
             await asyncio.Event().wait()
         finally:
             self.ended += 1
+
+    def at_once(self, value: object) -> object:
+        if value is None:
+            raise Overloaded("something", 2.0)
+        return value
 
     async def odd(self) -> object:
         return lambda: None
@@ -77,6 +84,13 @@ async def test_values_cross_both_ways(channel: Channel) -> None:
     assert await channel.call("echo", large, timeout_s=5) == large
     answers = await asyncio.gather(*(channel.call("echo", number, timeout_s=5) for number in range(1000)))
     assert answers == list(range(1000))
+
+
+async def test_what_answers_at_once_answers_the_same(channel: Channel) -> None:
+    """With its value, or its error."""
+    assert await channel.call("at_once", b"value", timeout_s=5) == b"value"
+    with pytest.raises(Overloaded):
+        await channel.call("at_once", None, timeout_s=5)
 
 
 def test_it_works_on_uvloop() -> None:
