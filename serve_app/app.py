@@ -19,6 +19,7 @@ from serve_app.middleware.faults import Faults
 from serve_app.middleware.request_id import RequestId
 from serve_app.ops.cache import CacheEndpoints
 from serve_app.ops.endpoints import HealthEndpoints
+from serve_app.ops.metrics import MetricsEndpoints
 from serve_app.payments.endpoints import PaymentEndpoints
 from serve_app.refunds.endpoints import RefundEndpoints
 from serve_app.services import Services
@@ -78,6 +79,7 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *AuditEndpoints(services.audit).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
+        *MetricsEndpoints(services.cache).operations(),
     ]
     return [*declared, *Documentation(declared, version("easypay")).operations()]
 

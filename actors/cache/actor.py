@@ -86,6 +86,7 @@ class CacheShardActor(Supervised):
         self._opening: asyncio.Task[None] | None = None
         self._working: list[asyncio.Task[None]] = []
         self._opened: CacheShard | None = None
+        self._started_at = 0.0
         self._second: SecondLevel | None = None
         self._server: ChannelServer | None = None
         self._listening: asyncio.Task[Address] | None = None
@@ -108,7 +109,7 @@ class CacheShardActor(Supervised):
         return self._shard.open_session(owner)
 
     async def listen(
-        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
+        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report | None
     ) -> Notices:
         """Prolong a process's lease; answer with the keys that it must drop."""
         return await self._shard.listen(session, acknowledged, drops, report)
@@ -161,12 +162,20 @@ class CacheShardActor(Supervised):
 
     async def snapshot(self) -> ShardSnapshot:
         """Return the state of the shard."""
-        snapshot = self._shard.snapshot()
-        if self._second is None:
+        snapshot = replace(self._shard.snapshot(), started_at=self._started_at)
+        second = self._second
+        if second is None:
             return snapshot
-        return replace(
-            snapshot, redis=self._second.usable, redis_hits=self._second.hits, redis_moves=self._second.moves
+        finds = second.finds.values()
+        state = replace(
+            snapshot.state,
+            redis=second.usable,
+            redis_hits=sum(found.hits for found in finds),
+            redis_misses=sum(found.misses for found in finds),
+            redis_failures=sum(found.failures for found in finds),
+            redis_moves=second.moves,
         )
+        return replace(snapshot, state=state, finds=second.finds)
 
     async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
         """Drop what is cached; return how many values this shard had. Of whole models Redis forgets everything."""
@@ -221,6 +230,7 @@ class CacheShardActor(Supervised):
         return await self._server.start(self._host())
 
     def _serve(self, epoch: Epoch, second: SecondLevel | None) -> None:
+        self._started_at = self._now()
         shard = self._opened = self.shard_class(
             self._bound_bytes,
             clock=self._clock,
@@ -236,7 +246,14 @@ class CacheShardActor(Supervised):
         level = self._level()
         if level is None:
             return None
-        second = SecondLevel(level, epochs, prefix=self._prefix, now=self._now, settled_after_s=self.settled_after_s)
+        second = SecondLevel(
+            level,
+            epochs,
+            prefix=self._prefix,
+            now=self._now,
+            clock=self._clock,
+            settled_after_s=self.settled_after_s,
+        )
         try:
             await second.open(epoch)
         except BaseException:
@@ -247,7 +264,7 @@ class CacheShardActor(Supervised):
     async def _keep_warm(self, shard: CacheShard, second: SecondLevel) -> None:
         """Load what was worth the most before this start, and save what is for the next."""
         tokens = shard.begin_warming(await second.hot_keys())
-        kept = await second.find(list(tokens))
+        kept = await second.fetch(list(tokens))
         shard.warm(
             [Fill(key, tokens[key], found.value, found.version, found.ttl_s) for key, found in kept.items()],
             [GiveUp(key, token) for key, token in tokens.items() if key not in kept],

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from actors.cache.counts import Counts
+from actors.cache.counts import ModelMetrics, Reporter, Untold
 from actors.cache.link import ShardLink, ShardPort
 from actors.cache.messages import Bypass, Fill, GiveUp, Hit, Load, ShardSnapshot, Update, Wait, Want
 from actors.cache.near import NearCache, NearEntry, NearSession
@@ -16,6 +16,7 @@ from actors.cache.ring import Ring
 from actors.cache.shard import LEASE_S
 from actors.cache.transition import BEGIN_WITHIN_S, COMMIT_WITHIN_S, Part, Transition
 from actors.runtime.errors import ActorError
+from actors.runtime.histogram import Histogram
 
 READ_TIMEOUT_S = 0.5
 """How long a read waits for a shard before it asks the database."""
@@ -59,9 +60,11 @@ class CacheClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._near = NearCache(near_bytes)
+        self._near = NearCache(near_bytes, self._near_evicted)
         self._quiet = QuietTags()
         self._ring = Ring(sorted(ports))
+        self.counts: dict[str, ModelMetrics] = {}
+        untold = Untold(self.counts)
         self._links = {
             name: ShardLink(
                 name,
@@ -72,14 +75,13 @@ class CacheClient:
                 applied=self._invalidated,
                 updated=self._keep_update,
                 granted=self._quiet.grant,
-                report=lambda: self.counts,
+                reporter=Reporter(untold),
             )
             for name, port in ports.items()
         }
         self._reading: dict[str, _Reading] = {}
         self._keeping: list[asyncio.Task[None]] = []
         self._refreshing: set[asyncio.Task[None]] = set()
-        self.counts: dict[str, Counts] = {}
 
     def start(self) -> None:
         """Begin sessions with the shards."""
@@ -138,7 +140,7 @@ class CacheClient:
         if session is not None:
             answer = await link.read(session, Want(key, None, False), READ_TIMEOUT_S)
             if isinstance(answer, Load):
-                await self._load(link, session, key, answer.token, load, ttl_s, Counts())
+                await self._load(link, session, key, answer.token, load, ttl_s, ModelMetrics())
 
     async def snapshots(self) -> dict[str, ShardSnapshot | None]:
         """Return the state of every shard by its name, None where it does not answer."""
@@ -166,6 +168,8 @@ class CacheClient:
         deadline = self._clock() + BEGIN_WITHIN_S
         wake_until = self._clock() + COMMIT_WITHIN_S
         parts: dict[str, tuple[list[str], list[str]]] = {}
+        keys, tags = tuple(keys), tuple(tags)
+        names = keys or tags
         for key in keys:
             parts.setdefault(self._ring.owner(key), ([], []))[0].append(key)
         quiet: list[str] = []
@@ -182,10 +186,11 @@ class CacheClient:
             {tag: self._links[self._ring.owner(tag)] for tag in quiet},
             self._quiet,
             self._clock,
+            self._counts(names[0]).begin_s if names else Histogram(),
         )
 
     async def _read_for_all(
-        self, link: ShardLink, session: NearSession, key: str, load: Loader, ttl_s: float, counts: Counts
+        self, link: ShardLink, session: NearSession, key: str, load: Loader, ttl_s: float, counts: ModelMetrics
     ) -> bytes | None:
         """Read, and let others of this process have the result."""
         result: asyncio.Future[tuple[bytes | None, bool]] = asyncio.get_running_loop().create_future()
@@ -205,10 +210,12 @@ class CacheClient:
                 result.set_result((None, False))
 
     async def _ask(
-        self, link: ShardLink, session: NearSession, want: Want, load: Loader, ttl_s: float, counts: Counts
+        self, link: ShardLink, session: NearSession, want: Want, load: Loader, ttl_s: float, counts: ModelMetrics
     ) -> tuple[bytes | None, bool]:
         """Return the value, and whether those who joined this read may have it."""
+        asked_at = self._clock()
         answer = await link.read(session, want, READ_TIMEOUT_S)
+        counts.shard_s.record(self._clock() - asked_at)
         if isinstance(answer, Wait):
             counts.waited += 1
             answer = await link.wait(session, want, answer.token)
@@ -234,11 +241,18 @@ class CacheClient:
                 raise AssertionError("a wait ends with an answer")
 
     async def _load(
-        self, link: ShardLink, session: NearSession, key: str, token: int, load: Loader, ttl_s: float, counts: Counts
+        self,
+        link: ShardLink,
+        session: NearSession,
+        key: str,
+        token: int,
+        load: Loader,
+        ttl_s: float,
+        counts: ModelMetrics,
     ) -> Loaded:
         counts.loads += 1
         try:
-            loaded = await load()
+            loaded = await self._timed(load, counts)
         except BaseException:
             link.tell(session, GiveUp(key, token))
             raise
@@ -249,7 +263,14 @@ class CacheClient:
         return loaded
 
     def _refresh(
-        self, link: ShardLink, session: NearSession, key: str, token: int, load: Loader, ttl_s: float, counts: Counts
+        self,
+        link: ShardLink,
+        session: NearSession,
+        key: str,
+        token: int,
+        load: Loader,
+        ttl_s: float,
+        counts: ModelMetrics,
     ) -> None:
         async def refresh() -> None:
             counts.refreshes += 1
@@ -285,9 +306,15 @@ class CacheClient:
             return
         self._near.keep(key, NearEntry(value, version, now + ttl_s, session, answer.hold))
 
-    async def _bypassed(self, counts: Counts, reason: str, load: Loader) -> bytes | None:
+    async def _bypassed(self, counts: ModelMetrics, reason: str, load: Loader) -> bytes | None:
         counts.bypasses[reason] = counts.bypasses.get(reason, 0) + 1
-        return (await load()).value
+        return (await self._timed(load, counts)).value
+
+    async def _timed(self, load: Loader, counts: ModelMetrics) -> Loaded:
+        began = self._clock()
+        loaded = await load()
+        counts.load_s.record(self._clock() - began)
+        return loaded
 
     def _invalidated(self, keys: Sequence[str]) -> list[Callable[[], Awaitable[object]]]:
         self._near.drop(keys)
@@ -296,11 +323,14 @@ class CacheClient:
             self._reading.pop(key, None)
         return self._quiet.revoke(keys)
 
-    def _counts(self, key: str) -> Counts:
+    def _near_evicted(self, key: str) -> None:
+        self._counts(key).near_evictions += 1
+
+    def _counts(self, key: str) -> ModelMetrics:
         model = key[: key.index(":")]
         counts = self.counts.get(model)
         if counts is None:
-            counts = self.counts[model] = Counts()
+            counts = self.counts[model] = ModelMetrics()
         return counts
 
 

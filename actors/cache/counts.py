@@ -1,18 +1,35 @@
-"""How reads ended: counted in each process, summed by whoever asks."""
+"""How reads ended and how long they took: counted in each process, told to shards in parts, summed by whoever asks.
+
+What a process has counted since it last told, it tells to one shard, with the next listen. The shard adds it to its
+account, once, though the message may come twice. So an account begins with nothing when its shard starts, never
+falls, and keeps what processes told that have died since; what a shard had in its account dies with it, and what a
+process had not told dies with the process. An account is a counter as Prometheus understands one. The sum of all
+accounts is not: it falls by a part whenever a shard starts again.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+from actors.runtime.histogram import Histogram
+
+# A report is repeated within seconds, so it is enough to remember those who told last.
+_OWNERS_MAX = 500
 
 
 @dataclass(slots=True)
 class Counts:
-    """How the reads of one model ended in one process since it started.
+    """How reads of one model ended.
 
     ``joined`` shared a read of their own process, ``waited`` were shard hits or loads that waited for another process's
-    load, ``updates`` are new states that a shard sent of what was held near, ``negative_hits`` are those of the hits
-    that said there is no such thing. ``bypasses`` went to the database because the cache would not say, by reason.
+    load, ``updates`` are new states that a shard sent of what was held near, ``negative_hits`` are those of the hits at
+    shards that said there is no such thing. ``loads`` include ``refreshes``, which no read waits for.
+    ``stale_refusals`` are answers not kept near, because a change overtook them, ``near_evictions`` values that were
+    let go, or never kept, for want of room. ``bypasses`` went to the database because the cache would not say, by
+    reason.
     """
 
     near_hits: int = 0
@@ -24,50 +41,150 @@ class Counts:
     refreshes: int = 0
     updates: int = 0
     stale_refusals: int = 0
+    near_evictions: int = 0
     bypasses: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ModelMetrics(Counts):
+    """How reads of one model ended, and how many seconds they and changes took.
+
+    ``shard_s``: until the shard answered, by which it may have asked Redis; waiting for another process's load is not
+    in it. ``load_s``: reads of the database that succeeded, bypasses too. ``begin_s``: how long writers waited before
+    they could commit, for shards, by the model of the first key. A near hit takes a microsecond, of which recording
+    would be a good part: how long it took is not recorded.
+    """
+
+    shard_s: Histogram = field(default_factory=Histogram)
+    load_s: Histogram = field(default_factory=Histogram)
+    begin_s: Histogram = field(default_factory=Histogram)
 
     @property
     def reads(self) -> int:
         """All reads."""
-        return self.near_hits + self.joined + self.shard_hits + self.loads + sum(self.bypasses.values())
+        return self.hits + self.loads - self.refreshes + sum(self.bypasses.values())
 
     @property
     def hits(self) -> int:
         """Reads that cost no load."""
         return self.near_hits + self.joined + self.shard_hits
 
-    def add(self, other: Counts) -> None:
-        """Count the reads of another process too."""
+    def add(self, other: ModelMetrics) -> None:
+        """Count what others have counted."""
         for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for reason, count in other.bypasses.items():
             self.bypasses[reason] = self.bypasses.get(reason, 0) + count
+        for name in _HISTOGRAMS:
+            getattr(self, name).add(getattr(other, name))
+
+    def since(self, earlier: ModelMetrics) -> ModelMetrics:
+        """Return what was counted after ``earlier``, a copy of this at that time."""
+        more = ModelMetrics(*(getattr(self, name) - getattr(earlier, name) for name in _NUMBERS))
+        for reason, count in self.bypasses.items():
+            if count > earlier.bypasses.get(reason, 0):
+                more.bypasses[reason] = count - earlier.bypasses.get(reason, 0)
+        for name in _HISTOGRAMS:
+            setattr(more, name, getattr(self, name).since(getattr(earlier, name)))
+        return more
 
 
-_NUMBERS = tuple(name for name in Counts.__slots__ if name != "bypasses")
+@dataclass(slots=True)
+class Finds:
+    """How Redis answered a shard that looked for keys of one model. ``find_s``: seconds, for each key those of its
+    batch, failures too."""
 
-Report = Mapping[str, Counts]
-"""The counts of one process, by model."""
+    hits: int = 0
+    misses: int = 0
+    failures: int = 0
+    find_s: Histogram = field(default_factory=Histogram)
 
 
-def summed(reports: Iterable[Report]) -> dict[str, Counts]:
-    """Sum the counts of processes."""
-    total: dict[str, Counts] = {}
-    for report in reports:
-        for model, counts in report.items():
-            total.setdefault(model, Counts()).add(counts)
+_NUMBERS = tuple(each.name for each in fields(Counts) if each.name != "bypasses")
+_HISTOGRAMS = tuple(each.name for each in fields(ModelMetrics)[len(fields(Counts)) :])
+
+_NOTHING = ModelMetrics()
+
+Metrics = Mapping[str, ModelMetrics]
+"""By model."""
+
+
+class Report(NamedTuple):
+    """What a process counted since its last report to anybody. ``number`` rises with each that one shard is sent; the
+    same one may come again."""
+
+    number: int
+    metrics: Metrics
+
+
+class Untold:
+    """What a process has counted, and what of it no shard was told yet."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """``metrics`` are counted on by whoever made them."""
+        self._metrics = metrics
+        self._told: dict[str, ModelMetrics] = {}
+
+    def take(self) -> Metrics:
+        """Return what was counted since this was last asked for; nothing of models that were not used."""
+        new: dict[str, ModelMetrics] = {}
+        for model, metrics in self._metrics.items():
+            more = metrics.since(self._told.get(model, _NOTHING))
+            if more != _NOTHING:
+                # A copy, and not the sum of what was told: sums of seconds would drift apart by rounding.
+                told = self._told[model] = ModelMetrics()
+                told.add(metrics)
+                new[model] = more
+        return new
+
+
+class Reporter:
+    """What a process tells one shard. It is told again until it was heard, and then never."""
+
+    def __init__(self, untold: Untold) -> None:
+        self._untold = untold
+        self._unheard: Report | None = None
+        self._number = 0
+
+    def report(self) -> Report | None:
+        """Return what to tell, None where there is nothing new."""
+        if self._unheard is None:
+            metrics = self._untold.take()
+            if metrics:
+                self._number += 1
+                self._unheard = Report(self._number, metrics)
+        return self._unheard
+
+    def heard(self) -> None:
+        """The shard has answered what came with the last report."""
+        self._unheard = None
+
+
+class Account:
+    """What processes have told one shard since it started."""
+
+    def __init__(self) -> None:
+        self.metrics: dict[str, ModelMetrics] = {}
+        self._numbers: OrderedDict[str, int] = OrderedDict()
+
+    def take(self, owner: str, report: Report) -> None:
+        """Add a report of a process that has this name, which no other ever has. Safe to repeat."""
+        known = self._numbers.pop(owner, 0)
+        self._numbers[owner] = max(known, report.number)
+        if len(self._numbers) > _OWNERS_MAX:
+            self._numbers.popitem(last=False)
+        if report.number > known:
+            _add(self.metrics, report.metrics)
+
+
+def summed(accounts: Iterable[Metrics]) -> dict[str, ModelMetrics]:
+    """Return the sum of the accounts of shards."""
+    total: dict[str, ModelMetrics] = {}
+    for account in accounts:
+        _add(total, account)
     return total
 
 
-def newest(reports: Iterable[Mapping[str, Report]]) -> list[Report]:
-    """Of what several shards know of the same processes, by name, return the newest of each process."""
-    best: dict[str, Report] = {}
-    for by_process in reports:
-        for process, report in by_process.items():
-            if process not in best or _reads(report) > _reads(best[process]):
-                best[process] = report
-    return list(best.values())
-
-
-def _reads(report: Report) -> int:
-    return sum(counts.reads for counts in report.values())
+def _add(total: dict[str, ModelMetrics], metrics: Metrics) -> None:
+    for model, more in metrics.items():
+        total.setdefault(model, ModelMetrics()).add(more)

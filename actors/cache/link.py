@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from actors.cache.counts import Report
+from actors.cache.counts import Report, Reporter
 from actors.cache.messages import (
     Answer,
     Begin,
@@ -46,7 +46,7 @@ class ShardPort(Protocol):
         ...
 
     async def listen(
-        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
+        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report | None
     ) -> Notices:
         """Prolong the lease and wait for notices."""
         ...
@@ -90,7 +90,7 @@ class ShardLink:
     ``applied`` is called with keys that may not be served any more, before the shard hears that they are dropped;
     what it returns is done before the shard hears that. ``updated`` is called with what may be served of them again, in
     its new state. ``granted`` is called with the tags that the shard says are
-    quiet, and its number of invalidations then. ``report`` gives the process's counts, for the shard to keep.
+    quiet, and its number of invalidations then. ``reporter`` has what the shard is told of the process's reads.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ShardLink:
         applied: Callable[[Sequence[str]], Sequence[Callable[[], Awaitable[object]]]],
         updated: Callable[[NearSession, Update], None],
         granted: Callable[[NearSession, int, Sequence[tuple[str, int]]], None],
-        report: Callable[[], Report],
+        reporter: Reporter,
     ) -> None:
         self.name = name
         self.port = port
@@ -114,7 +114,7 @@ class ShardLink:
         self._applied = applied
         self._updated = updated
         self._granted = granted
-        self._report = report
+        self._reporter = reporter
         self._session: NearSession | None = None
         self._opened = asyncio.Event()
         self._transitions = 0
@@ -239,10 +239,11 @@ class ShardLink:
             return
         drops, session.drops = session.drops, []
         try:
-            notices = await self.port.listen(session.id, session.sequence, drops, self._report())
+            notices = await self.port.listen(session.id, session.sequence, drops, self._reporter.report())
         except ActorError:
             session.drops = drops + session.drops
             raise
+        self._reporter.heard()
         if session is not self._session:
             return
         for register in self._apply(session, notices.sequence, notices.keys):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from actors.cache.counts import Report
+from actors.cache.counts import Finds, Metrics
 
 
 class Want(NamedTuple):
@@ -135,24 +135,44 @@ class Welcome(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ShardSnapshot:
-    """The state of a shard. ``held`` counts the copies that processes may keep near, ``reports`` has what each process
-    last said of its own reads, by its name. ``redis`` is whether that is used, ``redis_hits`` what was found there and
-    ``redis_moves`` how often it was left because it could not be trusted."""
+class ShardState:
+    """The state of a shard, and what it has counted since it started.
+
+    ``held`` counts the copies that processes may keep near, ``changing`` the transitions under way, ``loading`` the
+    loads. What a load found was refused ``late``: a change or its slowness had called it off, or it was told before; or
+    ``outdated``: of an older version than is known. ``redis`` is whether that is used at the moment, ``redis_moves``
+    how often it was left for new keys because it could not be trusted.
+    """
 
     ready: bool
-    entries: int
-    bytes_used: int
-    bound_bytes: int
-    evictions: int
-    sessions: int
-    held: int
-    changing: int
-    loading: int
-    reports: Mapping[str, Report]
+    entries: int = 0
+    bytes_used: int = 0
+    bound_bytes: int = 0
+    evictions: int = 0
+    sessions: int = 0
+    held: int = 0
+    changing: int = 0
+    loading: int = 0
+    late_fills: int = 0
+    outdated_fills: int = 0
     redis: bool = False
     redis_hits: int = 0
+    redis_misses: int = 0
+    redis_failures: int = 0
     redis_moves: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSnapshot:
+    """A shard's state, what processes told it of their reads, and how Redis answered it, by model.
+
+    ``started_at`` is the time of day, in seconds of the epoch, at which all its counts were 0.
+    """
+
+    state: ShardState
+    metrics: Metrics
+    finds: Mapping[str, Finds] = field(default_factory=dict)
+    started_at: float = 0.0
 
 
 class NoSession(Exception):

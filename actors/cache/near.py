@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from actors.cache.store.bounded import BoundedStore
 
@@ -63,8 +63,10 @@ class NearEntry:
 class NearCache:
     """The values that a process holds, within a bound of bytes."""
 
-    def __init__(self, bound_bytes: int) -> None:
-        self._store: BoundedStore[NearEntry] = BoundedStore(bound_bytes, evicted=_report)
+    def __init__(self, bound_bytes: int, evicted: Callable[[str], None] = lambda _: None) -> None:
+        """``evicted`` is told of each key that had to go, or never got in, for want of room."""
+        self._evicted = evicted
+        self._store: BoundedStore[NearEntry] = BoundedStore(bound_bytes, evicted=self._evict)
 
     def __len__(self) -> int:
         return len(self._store)
@@ -83,12 +85,16 @@ class NearCache:
     def keep(self, key: str, entry: NearEntry) -> None:
         """Hold a value for as long as there is room."""
         if not self._store.put(key, entry, _ENTRY_BYTES + (len(entry.value) if entry.value is not None else 0)):
-            _report(key, entry)
+            self._evict(key, entry)
 
     def drop(self, keys: Iterable[str]) -> None:
         """Forget what was invalidated."""
         for key in keys:
             self._store.remove(key)
+
+    def _evict(self, key: str, entry: NearEntry) -> None:
+        _report(key, entry)
+        self._evicted(key)
 
 
 def _report(key: str, entry: NearEntry) -> None:

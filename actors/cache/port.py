@@ -37,7 +37,7 @@ class ActorPort:
         return answer
 
     async def listen(
-        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
+        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report | None
     ) -> Notices:
         """Prolong the lease and wait for notices."""
         answer: Notices = await self._once("listen", session, acknowledged, drops, report, timeout_s=_LISTEN_TIMEOUT_S)

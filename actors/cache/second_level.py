@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
+from actors.cache.counts import Finds
 from actors.cache.epochs import Epoch, Epochs
 from actors.cache.level2.node import ServerRestarted
 from actors.cache.level2.redis_level import Found, Put
@@ -88,13 +89,16 @@ class SecondLevel:
         *,
         prefix: Callable[[Epoch], str],
         now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         settled_after_s: float = SETTLED_AFTER_S,
     ) -> None:
-        """``prefix`` names the place of an epoch's values; ``now`` is the time of day, for what outlives processes."""
+        """``prefix`` names the place of an epoch's values; ``now`` is the time of day, for what outlives processes;
+        ``clock`` measures."""
         self._level = level
         self._epochs = epochs
         self._prefix = prefix
         self._now = now
+        self._clock = clock
         self._settled_after_s = settled_after_s
         self._usable = False
         self._restarted: ServerRestarted | None = None
@@ -104,7 +108,7 @@ class SecondLevel:
         self._marking = 0
         self._sent_meanwhile: set[str] = set()
         self._woken = asyncio.Event()
-        self.hits = 0
+        self.finds: dict[str, Finds] = {}
         self.moves = 0
 
     @property
@@ -136,17 +140,26 @@ class SecondLevel:
                 self._sent_meanwhile.clear()
 
     async def find(self, keys: Sequence[str]) -> Mapping[str, Kept]:
-        """Return what Redis has of these keys; nothing where it does not answer."""
+        """Return what Redis has of these keys, and count it; nothing where it does not answer."""
         if not self._usable:
             return {}
-        try:
-            found = await self._level.get(keys)
-        except Unavailable as fault:
-            self._notice(fault)
-            return {}
-        kept = {key: kept for key, entry in found.items() if (kept := self._kept(entry)) is not None}
-        self.hits += len(kept)
-        return kept
+        began = self._clock()
+        kept = await self._get(keys)
+        took_s = self._clock() - began
+        for key in keys:
+            finds = self.finds.setdefault(key[: key.index(":")], Finds())
+            finds.find_s.record(took_s)
+            if kept is None:
+                finds.failures += 1
+            elif key in kept:
+                finds.hits += 1
+            else:
+                finds.misses += 1
+        return kept or {}
+
+    async def fetch(self, keys: Sequence[str]) -> Mapping[str, Kept]:
+        """Return what Redis has of these keys, as ``find``, where no reader waits for it: it is not counted."""
+        return (await self._get(keys) if self._usable else None) or {}
 
     def keep(self, key: str, stamp: int, version: int, value: bytes, ttl_s: float) -> None:
         """Have Redis hold a value once it has settled; of very many that wait the oldest are dropped."""
@@ -291,6 +304,14 @@ class SecondLevel:
         self._level.reprefix(self._prefix(epoch))
         self._absent.clear()
         self._usable = True
+
+    async def _get(self, keys: Sequence[str]) -> dict[str, Kept] | None:
+        try:
+            found = await self._level.get(keys)
+        except Unavailable as fault:
+            self._notice(fault)
+            return None
+        return {key: kept for key, entry in found.items() if (kept := self._kept(entry)) is not None}
 
     def _kept(self, entry: Found) -> Kept | None:
         (expires_at,) = _EXPIRY.unpack_from(entry.data)

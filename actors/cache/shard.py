@@ -17,7 +17,7 @@ from typing import NamedTuple
 from actors.cache.coherence.flights import Flights
 from actors.cache.coherence.sessions import Directory, Session
 from actors.cache.coherence.transitions import Transitions
-from actors.cache.counts import Report
+from actors.cache.counts import Account, Report
 from actors.cache.expiry import jittered, refresh_is_due
 from actors.cache.messages import (
     Answer,
@@ -32,6 +32,7 @@ from actors.cache.messages import (
     NoSession,
     Notices,
     ShardSnapshot,
+    ShardState,
     Wait,
     Want,
     Welcome,
@@ -46,7 +47,6 @@ LISTEN_S = 0.4
 """How long a listen stays open: several fit into a lease, so that a stall of a second costs nothing."""
 LOAD_TIMEOUT_S = 3.0
 HELD_MAX = 200_000
-_REPORTS_MAX = 500
 # Measured: an `_Entry` with the numbers that it alone refers to, beside what the store counts for each key.
 _ENTRY_BYTES = 200
 _SELF = 0
@@ -126,7 +126,9 @@ class CacheShard:
         Numbers of sessions and tokens begin at ``incarnation`` * 2**32, so that none of a former shard is taken."""
         self._clock = clock
         self._bound_bytes = bound_bytes
-        self._reports: dict[str, Report] = {}
+        self._account = Account()
+        self._late_fills = 0
+        self._outdated_fills = 0
         self._listen_s = listen_s
         self._draw = draw or random.Random()
         self._stored = stored
@@ -152,12 +154,12 @@ class CacheShard:
         return Welcome(session.id, self._sequence)
 
     async def listen(
-        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
+        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report | None
     ) -> Notices:
         """Prolong a process's lease; answer with the keys that it must drop, at once when there are any.
 
         ``acknowledged``: what it has dropped so far; ``drops``: what it let go of by itself, with its permission;
-        ``report``: how its reads ended until now.
+        ``report``: how its reads ended since it last told any shard; None where there is nothing to tell.
 
         Raises:
             NoSession: its lease had run out.
@@ -166,7 +168,8 @@ class CacheShard:
         self._expire(now)
         found = self._directory.get(session)
         self._directory.dropped(found, drops)
-        self._keep_report(found.owner, report)
+        if report is not None:
+            self._account.take(found.owner, report)
         return await self._directory.listen(found, acknowledged, now, self._listen_s)
 
     # Reads
@@ -289,7 +292,7 @@ class CacheShard:
 
     def snapshot(self) -> ShardSnapshot:
         """Return the state of this shard."""
-        return ShardSnapshot(
+        state = ShardState(
             ready=self._ready_at <= self._clock(),
             entries=len(self._store),
             bytes_used=self._store.bytes_used,
@@ -299,8 +302,10 @@ class CacheShard:
             held=sum(len(session.held) for session in self._directory),
             changing=len(self._transitions),
             loading=len(self._flights),
-            reports=dict(self._reports),
+            late_fills=self._late_fills,
+            outdated_fills=self._outdated_fills,
         )
+        return ShardSnapshot(state, self._account.metrics)
 
     async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
         """Drop keys, what is grouped under tags, and whole models; return how many values, near copies not counted.
@@ -368,7 +373,8 @@ class CacheShard:
     def _fill(self, found: Fill, *, is_new: bool = True) -> None:
         flight = self._flights.finish(found.key, found.token)
         if flight is None:
-            return  # A transition has called it off.
+            self._late_fills += 1  # A transition has called it off.
+            return
         now = self._clock()
         load_s = max(0.0, now - (flight.deadline - LOAD_TIMEOUT_S))
         self._put(found.key, found.value, found.version, found.ttl_s, flight.tag, now, load_s, is_new=is_new)
@@ -388,13 +394,6 @@ class CacheShard:
                 # Who has read it lately will read it again: one message instead of a question and an answer.
                 for holder in beginning.holders.get(state.key, ()):
                     self._directory.offer(holder, state, self._sequence)
-
-    def _keep_report(self, owner: str, report: Report) -> None:
-        """Keep what a process said of itself, also after it has ended; of very many the oldest are forgotten."""
-        self._reports.pop(owner, None)
-        self._reports[owner] = report
-        while len(self._reports) > _REPORTS_MAX:
-            del self._reports[next(iter(self._reports))]
 
     def _expire(self, now: float) -> None:
         for session in self._directory.expire(now):
@@ -454,6 +453,7 @@ class CacheShard:
         self._sequence += 1
         known = self._store.peek(key)
         if version < max(self._fences.get(key, 0), known.version if known is not None else 0):
+            self._outdated_fills += 1
             return False
         entry = _Entry(value, version, now + jittered(ttl_s, self._draw), load_s, tag, self._sequence)
         if tag is not None:

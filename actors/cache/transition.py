@@ -11,6 +11,7 @@ from actors.cache.messages import End, Publication
 from actors.cache.near import NearSession
 from actors.cache.quiet import QuietTags
 from actors.runtime.errors import Unavailable
+from actors.runtime.histogram import Histogram
 
 BEGIN_WITHIN_S = 8.0
 """How long a writer waits for a shard: longer than a restart and the lease that follows it."""
@@ -46,13 +47,21 @@ class Transition:
     """
 
     def __init__(
-        self, parts: list[Part], quiet: Mapping[str, ShardLink], tags: QuietTags, clock: Callable[[], float]
+        self,
+        parts: list[Part],
+        quiet: Mapping[str, ShardLink],
+        tags: QuietTags,
+        clock: Callable[[], float],
+        waits: Histogram,
     ) -> None:
+        """``waits`` takes how many seconds it waited for shards to let it begin, however that ended; nothing where it
+        asked none."""
         self._parts = parts
         self._has_begun = False
         self._quiet = dict(quiet)
         self._tags = tags
         self._clock = clock
+        self._waits = waits
         for tag in quiet:
             tags.rely(tag, self, partial(self._register, tag))
 
@@ -62,6 +71,18 @@ class Transition:
         Raises:
             Unavailable: a shard did not confirm it in time; nothing may be committed.
         """
+        if self._has_begun:
+            await self._in_force()
+            return
+        began = self._clock()
+        try:
+            await self._in_force()
+        finally:
+            if self._parts:
+                self._waits.record(self._clock() - began)
+        self._has_begun = True
+
+    async def _in_force(self) -> None:
         # Each wait may take so long that what was confirmed before it does not hold long enough any more.
         while True:
             begun = [(part, await part.in_force()) for part in self._parts]
@@ -74,7 +95,6 @@ class Transition:
                 part.begin_again()
             for tag in woken:
                 self._register_part(tag)
-        self._has_begun = True
 
     async def end(self, published: Sequence[Publication] = (), *, certain: bool = True) -> None:
         """End it with the states that were committed; when it returns the change may be acknowledged.

@@ -17,48 +17,23 @@ from cluster.state import StateFile
 _MIB = 1024 * 1024
 _PATH = "/ops/api/cache"
 _FORGET_TIMEOUT_S = 5.0
+_LEVELS = ("shard", "redis", "database", "begin")
 
 app = typer.Typer(help="See and steer the cache.", no_args_is_help=True)
 
 
 @app.command()
 def stats(as_json: JsonOption = False, directory: DataDirOption = None) -> None:
-    """Show the shards, and how reads of each model ended."""
+    """Show the shards, how reads of each model ended, and how long what takes time took."""
     state = _call(directory, "", None)
     if as_json:
         print(json.dumps(state))
         return
-    console = results()
     if not state["shards"]:
-        console.print("The cache is switched off.")
+        results().print("The cache is switched off.")
         return
-    shards = Table(
-        "Shard", "State", "Values", "MiB", "of", "Evicted", "Processes", "Held near", box=None, padding=(0, 2)
-    )
-    for shard in state["shards"]:
-        shards.add_row(
-            shard["name"],
-            "ready" if shard["ready"] else "[yellow]not ready[/]",
-            str(shard.get("entries", "")),
-            _mib(shard.get("bytes_used")),
-            _mib(shard.get("bound_bytes")),
-            str(shard.get("evictions", "")),
-            str(shard.get("sessions", "")),
-            str(shard.get("held", "")),
-        )
-    console.print(shards)
-    models = Table("Model", "Reads", "Hit rate", "Near", "Shard", "Loads", "Bypassed", box=None, padding=(0, 2))
-    for name, counts in state["models"].items():
-        models.add_row(
-            name,
-            str(counts["reads"]),
-            "" if counts["hit_rate"] is None else f"{counts['hit_rate']:.1%}",
-            str(counts["near_hits"] + counts["joined"]),
-            str(counts["shard_hits"]),
-            str(counts["loads"]),
-            str(sum(counts["bypasses"].values())),
-        )
-    console.print(models)
+    for table in (_shards(state["shards"]), _models(state["models"]), _latencies(state["models"])):
+        results().print(table)
 
 
 @app.command()
@@ -125,6 +100,51 @@ def _fault(problem: Any) -> str:
         return "the gateway's answer cannot be read"
     fields = "; ".join(f"{error['field']}: {error['message']}" for error in problem.get("errors", []))
     return fields or str(problem.get("detail", problem.get("title")))
+
+
+def _shards(states: Sequence[dict[str, Any]]) -> Table:
+    shards = Table(
+        "Shard", "State", "Values", "MiB", "of", "Evicted", "Processes", "Held near", box=None, padding=(0, 2)
+    )
+    for shard in states:
+        shards.add_row(
+            shard["name"],
+            "ready" if shard["ready"] else "[yellow]not ready[/]",
+            str(shard.get("entries", "")),
+            _mib(shard.get("bytes_used")),
+            _mib(shard.get("bound_bytes")),
+            str(shard.get("evictions", "")),
+            str(shard.get("sessions", "")),
+            str(shard.get("held", "")),
+        )
+    return shards
+
+
+def _models(counted: dict[str, Any]) -> Table:
+    models = Table("Model", "Reads", "Hit rate", "Near", "Shard", "Loads", "Bypassed", box=None, padding=(0, 2))
+    for name, counts in counted.items():
+        models.add_row(
+            name,
+            str(counts["reads"]),
+            "" if counts["hit_rate"] is None else f"{counts['hit_rate']:.1%}",
+            str(counts["near_hits"] + counts["joined"]),
+            str(counts["shard_hits"]),
+            str(counts["loads"]),
+            str(sum(counts["bypasses"].values())),
+        )
+    return models
+
+
+def _latencies(counted: dict[str, Any]) -> Table:
+    """Show what nearly all took: half of them, and 99 in 100."""
+    latencies = Table("p50 / p99 in ms", *map(str.capitalize, _LEVELS), box=None, padding=(0, 2))
+    for name, counts in counted.items():
+        latencies.add_row(name, *(_quantiles(counts["latency"][level]) for level in _LEVELS))
+    return latencies
+
+
+def _quantiles(latency: dict[str, Any]) -> str:
+    return f"{latency['p50_s'] * 1000:.2f} / {latency['p99_s'] * 1000:.2f}" if latency["count"] else ""
 
 
 def _mib(size: int | None) -> str:

@@ -108,7 +108,7 @@ class _Models:
         wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
         for operation in operations:
             taken = [model for model in (operation.request, operation.query) if model is not None]
-            given = [model for model in operation.answers.values() if model is not None]
+            given = [model for model in operation.answers.values() if isinstance(model, type)]
             wanted |= dict.fromkeys([(model, "validation") for model in taken])
             wanted |= dict.fromkeys([(model, "serialization") for model in given])
         self._references, definitions = models_json_schema(list(wanted), ref_template=_REFERENCES)
@@ -169,10 +169,18 @@ def _answers(operation: Operation, models: _Models) -> dict[str, Any]:
         str(status): {
             "description": ANSWERS[status],
             "headers": _headers("X-Request-Id", *(["Idempotent-Replayed"] if operation.idempotent else ())),
-            **({"content": models.content(model, "serialization")} if model is not None else {}),
+            **_content(answer, models),
         }
-        for status, model in sorted(operation.answers.items())
+        for status, answer in sorted(operation.answers.items())
     }
+
+
+def _content(answer: type[BaseModel] | str | None, models: _Models) -> dict[str, Any]:
+    if answer is None:
+        return {}
+    if isinstance(answer, str):
+        return {"content": {answer: {"schema": {"type": "string"}}}}
+    return {"content": models.content(answer, "serialization")}
 
 
 def _problem_answers(operation: Operation) -> dict[str, Any]:

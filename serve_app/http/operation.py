@@ -52,7 +52,8 @@ class Operation:
     """One method on one path. Without a scope it is open to everybody.
 
     `request` and `query` are models of the body and the query; a body may be left out where every member may.
-    `answers` names the model of each status; problems are added. `idempotent` takes an Idempotency-Key.
+    `answers` names the model of each status, or the media type where it is text; problems are added. `idempotent`
+    takes an Idempotency-Key.
     """
 
     method: str
@@ -63,7 +64,7 @@ class Operation:
     scope: str | None = None
     request: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
-    answers: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
+    answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     idempotent: bool = False
     example: Mapping[str, Any] | None = None

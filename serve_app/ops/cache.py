@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from actors.cache.client import CacheClient
-from actors.cache.counts import Counts, newest, summed
+from actors.cache.counts import Counts, ModelMetrics, summed
+from actors.cache.messages import ShardSnapshot, ShardState
 from actors.runtime.errors import ActorError
+from actors.runtime.histogram import Histogram
 from serve_app.caching.models import MODELS, merchant_tag
 from serve_app.domain.ids import Prefix
 from serve_app.http.operation import Call, Operation
@@ -24,39 +27,34 @@ _PATH = "/ops/api/cache"
 _TAG = "Operations"
 WARM_MAX = 10_000
 
+Level = Literal["shard", "redis", "database", "begin"]
+"""What took its time: an answer of a shard, of Redis, of the database, or the wait until a change may be committed."""
 
-class ModelCounts(BaseModel):
-    """How reads of one model ended, in all processes; see the glossary of the README."""
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long something took; null where it never happened. Quantiles are within 4 %."""
+
+    count: int
+    p50_s: float | None
+    p99_s: float | None
+
+
+@dataclass(slots=True, kw_only=True)
+class ModelCounts(Counts):
+    """How reads of one model ended, in all processes since the shards started; see the glossary of the README."""
 
     reads: int
-    hit_rate: float | None = Field(description="Reads that cost no load, of all reads; null before the first.")
-    near_hits: int
-    joined: int
-    shard_hits: int
-    negative_hits: int
-    waited: int
-    loads: int
-    refreshes: int
-    stale_refusals: int
-    bypasses: dict[str, int]
+    hit_rate: Annotated[float | None, Field(description="Reads that cost no load, of all; null before the first.")]
+    latency: dict[Level, Latency]
 
 
-class Shard(BaseModel):
-    """The state of one shard; `held` counts the copies that processes keep near."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard(ShardState):
+    """The state of one shard; of one that does not answer, its name alone. See the glossary of the README."""
 
     name: str
-    ready: bool
-    entries: int = 0
-    bytes_used: int = 0
-    bound_bytes: int = 0
-    evictions: int = 0
-    sessions: int = 0
-    held: int = 0
-    changing: int = 0
-    loading: int = 0
-    redis: bool = Field(default=False, description="Whether the second level is used at the moment.")
-    redis_hits: int = 0
-    redis_moves: int = Field(default=0, description="How often Redis could not be trusted, and was left for new keys.")
+    started_at: Annotated[datetime | None, Field(description="Since when it counts.")] = None
 
 
 class CacheState(BaseModel):
@@ -66,14 +64,21 @@ class CacheState(BaseModel):
     models: dict[str, ModelCounts]
 
 
+def _known(model: str) -> str:
+    if model not in MODELS:
+        raise ValueError(f"must be one of {', '.join(MODELS)}")
+    return model
+
+
+ModelName = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(MODELS)})]
+
+
 class InvalidateCache(BaseModel):
     """What to forget: whole models, and everything that lists the payments of merchants."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: list[Literal["api_key", "payment", "refund", "payment_page", "refund_page", "audit_page"]] = Field(
-        default_factory=list, max_length=len(MODELS)
-    )
+    models: list[ModelName] = Field(default_factory=list, max_length=len(MODELS))
     merchants: list[str] = Field(default_factory=list, max_length=100)
 
     @model_validator(mode="after")
@@ -132,15 +137,19 @@ class CacheEndpoints:
     async def state(self, _: Call) -> Response:
         """Show shards and counts."""
         snapshots = await self._cache.snapshots() if self._cache is not None else {}
-        reports = newest(found.reports for found in snapshots.values() if found is not None)
-        shards = [
-            {"name": name, "ready": False}
-            if found is None
-            else {"name": name, **{key: value for key, value in asdict(found).items() if key != "reports"}}
-            for name, found in snapshots.items()
-        ]
-        models = {model: _counts(counts) for model, counts in summed(reports).items()}
-        return json_response(200, {"shards": shards, "models": models})
+        found = [snapshot for snapshot in snapshots.values() if snapshot is not None]
+        models = summed(snapshot.metrics for snapshot in found)
+        redis: dict[str, Histogram] = {}
+        for snapshot in found:
+            for model, finds in snapshot.finds.items():
+                redis.setdefault(model, Histogram()).add(finds.find_s)
+        return json_response(
+            200,
+            {
+                "shards": [_shard(name, snapshot) for name, snapshot in snapshots.items()],
+                "models": {model: _counts(metrics, redis.get(model)) for model, metrics in models.items()},
+            },
+        )
 
     async def invalidate(self, call: Call) -> Response:
         """Forget."""
@@ -164,6 +173,24 @@ class CacheEndpoints:
         return json_response(200, {"payments": warmed})
 
 
-def _counts(counts: Counts) -> dict[str, Any]:
-    reads = counts.reads
-    return {"reads": reads, "hit_rate": round(counts.hits / reads, 4) if reads else None, **asdict(counts)}
+def _shard(name: str, snapshot: ShardSnapshot | None) -> Shard | Mapping[str, Any]:
+    if snapshot is None:
+        return {"name": name, "ready": False}
+    return Shard(name=name, started_at=datetime.fromtimestamp(snapshot.started_at, UTC), **asdict(snapshot.state))
+
+
+def _counts(metrics: ModelMetrics, redis: Histogram | None) -> ModelCounts:
+    latency: dict[Level, Histogram] = {
+        "shard": metrics.shard_s,
+        "redis": redis or Histogram(),
+        "database": metrics.load_s,
+        "begin": metrics.begin_s,
+    }
+    return ModelCounts(
+        **{each.name: getattr(metrics, each.name) for each in fields(Counts)},
+        reads=metrics.reads,
+        hit_rate=round(metrics.hits / metrics.reads, 4) if metrics.reads else None,
+        latency={
+            level: Latency(each.count, each.quantile(0.5), each.quantile(0.99)) for level, each in latency.items()
+        },
+    )

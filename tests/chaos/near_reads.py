@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections import Counter
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 _EVERY_S = 0.5
 
 
 class NearReads:
-    """Keeps the fullest account that `GET /ops/api/cache` gave of the reads of payments while it watched.
+    """Adds up what `GET /metrics` says of the reads of payments while it watches, as Prometheus would.
 
-    The shards keep the counts of processes that died. Those are gone once every shard was killed since, and missing for
-    a moment while one is away, so the sums fall now and then: differences of them say nothing, shares do.
+    The count of a shard that started again begins at 0. What a process that was killed had not told, and what a shard
+    that was killed had been told since the last look, is missing.
     """
 
     def __init__(self, http: aiohttp.ClientSession, admin_key: str) -> None:
         self._http = http
         self._headers = {"Authorization": f"Bearer {admin_key}"}
-        self.counts: dict[str, Any] = {"reads": 0, "near_hits": 0, "joined": 0}
+        self._started: dict[str, float] = {}
+        self._last: dict[tuple[str, str], float] = {}
+        self.counts: Counter[str] = Counter()
+        self.resets = 0
 
     @property
     def reads(self) -> int:
         """The reads that the account knows of."""
-        return int(self.counts["reads"])
+        return self.counts.total()
 
     @property
     def share(self) -> float:
         """The reads that went no further than their own process, of those that the account knows of."""
-        return float(self.counts["near_hits"] + self.counts["joined"]) / max(1, self.reads)
+        return (self.counts["near_hit"] + self.counts["joined"]) / max(1, self.reads)
 
     async def watch(self, until: float) -> None:
         """Watch until the loop's time `until`, and once more."""
@@ -44,13 +48,30 @@ class NearReads:
 
     async def _look(self) -> None:
         try:
-            async with self._http.get("/ops/api/cache", headers=self._headers) as answer:
+            async with self._http.get("/metrics", headers=self._headers) as answer:
                 if answer.status != 200:
                     assert answer.status in {500, 503}, await answer.text()
                     return
-                models = (await answer.json())["models"]
+                self._add(await answer.text())
         except (aiohttp.ClientError, TimeoutError):
             return
-        counts = models.get("payment", self.counts)
-        if counts["reads"] > self.reads:
-            self.counts = counts
+
+    def _add(self, text: str) -> None:
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        for sample in samples:
+            if sample.name == "easypay_cache_shard_start_time_seconds":
+                self._notice(sample.labels["shard"], sample.value)
+        for sample in samples:
+            if sample.name == "easypay_cache_reads_total" and sample.labels["model"] == "payment":
+                series = sample.labels["shard"], sample.labels["outcome"]
+                more = sample.value - self._last.get(series, 0)
+                assert more >= 0, f"{series} fell by {-more} while its shard lived"
+                self._last[series] = sample.value
+                self.counts[sample.labels["outcome"]] += int(more)
+
+    def _notice(self, shard: str, started: float) -> None:
+        """Where the shard is another one than before, forget what that had counted."""
+        if self._started.setdefault(shard, started) != started:
+            self._started[shard] = started
+            self._last = {series: count for series, count in self._last.items() if series[0] != shard}
+            self.resets += 1

@@ -39,7 +39,7 @@ _PAYMENTS, _READERS, _WRITERS = 40, 32, 8
 _READS_PER_S_MIN = 50_000 / 60
 _NEAR_SHARE_MIN = 0.8
 _COUNTED_MIN = 0.25
-"""The counts of processes that died are lost with the last shard that heard of them; some must be left to judge by."""
+"""What was counted just before a process or a shard was killed is lost with it; some must be left to judge by."""
 _LOST_WITHIN_S = 2.0
 """So long after the death of a replica the ingress may still send it requests."""
 _MISSES = 1000
@@ -142,6 +142,7 @@ async def _read_and_write(gateway: RunningGateway, seed: int) -> None:
     assert [each for writer in writers for each in writer.unexpected] == [], logged_incidents(gateway.data_dir)
     assert reads >= _SECONDS * _READS_PER_S_MIN
     assert near.reads >= reads * _COUNTED_MIN
+    assert near.resets > 0, "no shard was seen to start again"
     assert near.share >= _NEAR_SHARE_MIN
     assert set(faults.counts) == set(Fault)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.gateway import RunningGateway, easypay
 from tests.e2e.merchant import Merchant
@@ -16,6 +17,7 @@ from tests.support.polling import eventually
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 _CACHE = "/ops/api/cache"
+_METRICS = "/metrics"
 
 
 @pytest.fixture
@@ -28,6 +30,16 @@ def operator(gateway: RunningGateway) -> Iterator[httpx.Client]:
 
 def _counts(operator: httpx.Client, model: str) -> dict[str, Any]:
     return dict(operator.get(_CACHE).json()["models"].get(model, {"loads": 0, "near_hits": 0, "reads": 0}))
+
+
+def _scraped(operator: httpx.Client, name: str, **labels: str) -> float:
+    """Return the sum of the samples of this name that have these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(operator.get(_METRICS).text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
 
 
 def _everywhere(gateway: RunningGateway, merchant: Merchant, path: str) -> list[bytes]:
@@ -107,10 +119,51 @@ def test_reads_are_near_hits(merchant: Merchant, operator: httpx.Client) -> None
     assert after["near_hits"] - before["near_hits"] >= 90
 
 
+def test_metrics_are_for_operators(operator: httpx.Client, merchant: Merchant, anonymous: httpx.Client) -> None:
+    """As text that Prometheus can read; of both shards, whichever replica answers."""
+    assert anonymous.get(_METRICS).status_code == 401
+    assert merchant.get(_METRICS).status_code == 403
+    answer = operator.get(_METRICS)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert _scraped(operator, "easypay_cache_shard_up") == 2
+    assert 0 < _scraped(operator, "easypay_cache_bytes") < _scraped(operator, "easypay_cache_limit_bytes")
+
+
+def test_metrics_count_reads_and_how_long_they_took(
+    gateway: RunningGateway, merchant: Merchant, operator: httpx.Client
+) -> None:
+    """Of all replicas together: near hits, the database's answers, the wait of writers. Both ways of asking agree."""
+    path = f"/v1/payments/{merchant.pay(capture=False).json()['id']}"
+    assert merchant.post(f"{path}/capture", {}).status_code == 200
+    assert operator.post(f"{_CACHE}/invalidate", json={"models": ["payment"]}).status_code == 200
+    before = _scraped(operator, "easypay_cache_reads_total", model="payment")
+    for _ in range(50):
+        assert merchant.get(path).status_code == 200
+    eventually(
+        lambda: _scraped(operator, "easypay_cache_reads_total", model="payment"),
+        lambda reads: reads >= before + 50,
+        within_s=5,
+    )
+    counts = _counts(operator, "payment")
+    latency = counts["latency"]
+    for level in ("shard", "database", "begin"):
+        assert 0 < latency[level]["p50_s"] <= latency[level]["p99_s"] < 10
+    seconds = "easypay_cache_read_seconds"
+    assert _scraped(operator, f"{seconds}_count", model="payment", level="database") >= latency["database"]["count"] > 0
+    assert _scraped(operator, f"{seconds}_count", model="payment", level="redis") > 0
+    assert (
+        _scraped(operator, f"{seconds}_bucket", model="payment", level="shard", le="+Inf") >= latency["shard"]["count"]
+    )
+    assert _scraped(operator, "easypay_cache_change_begin_seconds_count", model="payment") > 0
+    shown = easypay("cache", "stats", "--data-dir", str(gateway.data_dir)).stdout
+    assert "p50 / p99 in ms" in shown
+
+
 def test_the_command_line_shows_and_steers(gateway: RunningGateway, merchant: Merchant) -> None:
     """Statistics, invalidation, warming; a wrong model is named."""
     directory = ("--data-dir", str(gateway.data_dir))
     payments = [merchant.pay().json() for _ in range(5)]
+    assert {merchant.get(f"/v1/payments/{payment['id']}").status_code for payment in payments} == {200}
     stats = json.loads(easypay("cache", "stats", "--json", *directory).stdout)
     assert [shard["ready"] for shard in stats["shards"]] == [True, True]
     assert json.loads(easypay("cache", "invalidate", "--model", "payment", "--json", *directory).stdout)["dropped"] >= 5

@@ -230,7 +230,7 @@ class SimulatedPort:
         return await self._call(lambda shard: shard.open_session(owner))
 
     async def listen(
-        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report
+        self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report | None
     ) -> Notices:
         return await self._call(lambda shard: shard.listen(session, acknowledged, list(drops), report))
 

@@ -51,7 +51,7 @@ def _play(story: Story, *, bound_bytes: int = 1_000_000) -> None:
 async def _listen(shard: CacheShard, session: int) -> None:
     acknowledged = 0
     while True:
-        acknowledged = (await shard.listen(session, acknowledged, (), {})).sequence
+        acknowledged = (await shard.listen(session, acknowledged, (), None)).sequence
 
 
 def _read(shard: CacheShard, session: int, key: str = KEY, tag: str | None = None, *, hold: bool = False) -> Answer:
@@ -191,6 +191,7 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
         await shard.invalidate([KEY], (), ())
         _load(shard, session, b"old", version=4)
         assert isinstance(_read(shard, session), Load)
+        assert shard.snapshot().state.outdated_fills == 1
 
     _play(story)
 
@@ -254,7 +255,7 @@ def test_a_tag_that_nobody_reads_is_quiet() -> None:
         (begun,) = shard.begin(writer, [Begin(1, (), (TAG,))])
         assert [tag for tag, _ in begun.quiet] == [TAG]
         shard.tell(writer, [End(1, (), True)])
-        listening = asyncio.ensure_future(shard.listen(writer, 0, (), {}))
+        listening = asyncio.ensure_future(shard.listen(writer, 0, (), None))
         await asyncio.sleep(0)
         for _ in range(2):
             assert _read(shard, session, "page:1", TAG) == Bypass("quiet")
@@ -263,7 +264,7 @@ def test_a_tag_that_nobody_reads_is_quiet() -> None:
         notices = await listening
         assert notices.keys == (f"quiet:{TAG}",)
         assert _read(shard, session, "page:1", TAG) == Bypass("quiet")
-        acknowledging = asyncio.ensure_future(shard.listen(writer, notices.sequence, (), {}))
+        acknowledging = asyncio.ensure_future(shard.listen(writer, notices.sequence, (), None))
         await asyncio.sleep(0)
         _load(shard, session, b"page", 0, "page:1", TAG)
         # It was read more than twice since the last change, so the next one has to be told.
@@ -281,7 +282,7 @@ def test_a_transition_waits_for_holders() -> None:
         _load(shard, session, b"value")
         holder = shard.open_session("holder").session
         assert isinstance(_read(shard, holder, hold=True), Hit)
-        listening = asyncio.ensure_future(shard.listen(holder, 0, (), {}))
+        listening = asyncio.ensure_future(shard.listen(holder, 0, (), None))
         await asyncio.sleep(0)
         assert shard.begin(session, [Begin(1, (KEY,), ())])[0].sequence == 0
         begun = asyncio.ensure_future(shard.begun(session, 1))
@@ -289,7 +290,7 @@ def test_a_transition_waits_for_holders() -> None:
         assert notices.keys == (KEY,)
         await asyncio.sleep(0.1)
         assert not begun.done()
-        acknowledging = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), {}))
+        acknowledging = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), None))
         assert await begun > 0
         acknowledging.cancel()
 
@@ -298,12 +299,12 @@ def test_a_transition_waits_for_holders() -> None:
 
 async def _changed_under(shard: CacheShard, writer: int, holder: int, ending: End) -> Notices:
     """Have a key change that a process holds near; return what that process hears last."""
-    listening = asyncio.ensure_future(shard.listen(holder, 0, (), {}))
+    listening = asyncio.ensure_future(shard.listen(holder, 0, (), None))
     await asyncio.sleep(0)
     shard.begin(writer, [Begin(ending.transition, (KEY,), ())])
     notices = await listening
     assert (notices.keys, notices.updates) == ((KEY,), ())
-    listening = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), {}))
+    listening = asyncio.ensure_future(shard.listen(holder, notices.sequence, (), None))
     await shard.begun(writer, ending.transition)
     shard.tell(writer, [ending])
     return await listening
@@ -350,11 +351,11 @@ def test_an_offer_that_was_not_taken_yet_goes_with_the_next_change() -> None:
         _load(shard, session, b"one")
         holder = shard.open_session("holder").session
         assert isinstance(_read(shard, holder, hold=True), Hit)
-        listening = asyncio.ensure_future(shard.listen(holder, 0, (), {}))
+        listening = asyncio.ensure_future(shard.listen(holder, 0, (), None))
         await asyncio.sleep(0)
         shard.begin(session, [Begin(1, (KEY,), ())])
         acknowledged = (await listening).sequence
-        listening = asyncio.ensure_future(shard.listen(holder, acknowledged, (), {}))
+        listening = asyncio.ensure_future(shard.listen(holder, acknowledged, (), None))
         await shard.begun(session, 1)
         shard.tell(session, [End(1, (Publication(KEY, 2, b"two", 30.0),), True)])
         shard.begin(session, [Begin(2, (KEY,), ())])
@@ -371,7 +372,7 @@ def test_a_writer_is_not_called_for_what_it_changes_itself() -> None:
         _load(shard, session, b"value")
         writer = shard.open_session("writer").session
         assert isinstance(_read(shard, writer, hold=True), Hit)
-        listening = asyncio.ensure_future(shard.listen(writer, 0, (), {}))
+        listening = asyncio.ensure_future(shard.listen(writer, 0, (), None))
         await asyncio.sleep(0)
         assert shard.begin(writer, [Begin(1, (KEY,), ())])[0].sequence > 0
         await asyncio.sleep(0.1)
@@ -456,11 +457,11 @@ def test_the_bound_holds_and_the_snapshot_says_so() -> None:
         for number in range(3000):
             _load(shard, session, b"v" * 500, 1, f"page:{number}", f"merchant:{number % 7}")
         await shard.invalidate((), ("merchant:3",), ())
-        snapshot = shard.snapshot()
-        assert snapshot.bytes_used <= snapshot.bound_bytes == 400_000
-        assert snapshot.evictions > 1000
-        assert snapshot.ready
-        assert snapshot.loading == snapshot.changing == 0
+        state = shard.snapshot().state
+        assert state.bytes_used <= state.bound_bytes == 400_000
+        assert state.evictions > 1000
+        assert state.ready
+        assert state.loading == state.changing == 0
 
     _play(story, bound_bytes=400_000)
 
@@ -474,6 +475,6 @@ def test_messages_that_come_twice_do_no_harm() -> None:
         end = End(1, (Publication(KEY, 2, b"two", 30.0),), True)
         shard.tell(session, [end, end])
         assert _value(_read(shard, session)) == b"two"
-        assert shard.snapshot().changing == 0
+        assert shard.snapshot().state.changing == 0
 
     _play(story)

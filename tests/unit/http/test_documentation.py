@@ -78,6 +78,14 @@ def test_parameters_are_declared(document: dict[str, Any]) -> None:
     assert {"$ref": "#/components/parameters/IdempotencyKey"} in captured
 
 
+def test_text_is_documented_by_its_media_type(gateway: list[Operation], document: dict[str, Any]) -> None:
+    """What is not JSON has no model."""
+    described = document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    assert described == {"text/plain; version=0.0.4; charset=utf-8": {"schema": {"type": "string"}}}
+    [operation] = [operation for operation in gateway if operation.path == "/metrics"]
+    assert list(operation.answers.values()) == list(described)
+
+
 def test_a_body_is_required_where_the_router_requires_it(gateway: list[Operation], document: dict[str, Any]) -> None:
     """A capture may come without one, a payment not."""
     for operation in gateway:

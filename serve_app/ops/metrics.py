@@ -1,0 +1,58 @@
+"""Metrics for Prometheus, of the whole gateway: whichever replica is scraped, the answer is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+from actors.cache.client import CacheClient
+from serve_app.http.operation import Call, Operation
+from serve_app.http.response import Response
+from serve_app.merchants.secrets import Scope
+from serve_app.ops.cache_metrics import cache_families
+
+_HEADERS = ((b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode()),)
+
+
+class MetricsEndpoints:
+    """Shows what Prometheus scrapes."""
+
+    def __init__(self, cache: CacheClient | None) -> None:
+        self._cache = cache
+
+    def operations(self) -> Sequence[Operation]:
+        """Return the operations of this slice."""
+        return (
+            Operation(
+                "GET", "/metrics", self.metrics, "Scrape the metrics", "Operations", Scope.ADMIN.value,
+                answers={200: CONTENT_TYPE_PLAIN_0_0_4},
+            ),
+        )  # fmt: skip
+
+    async def metrics(self, _: Call) -> Response:
+        """Show the metrics as they are now, in Prometheus's text format."""
+        snapshots = await self._cache.snapshots() if self._cache is not None else {}
+        return Response(200, exposition(cache_families(snapshots)), _HEADERS)
+
+
+def exposition(families: Iterable[Metric]) -> bytes:
+    """Return the families as text.
+
+    Source: Prometheus exposition formats, text format 0.0.4.
+    """
+    # A registry for each answer: nothing of the process that is scraped gets in, as it would from the global one.
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(list(families)))
+    return generate_latest(registry)
+
+
+class _Families(Collector):
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
