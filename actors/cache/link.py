@@ -33,6 +33,7 @@ _logger = logging.getLogger(__name__)
 _BACKOFF_MAX_S = 0.5
 _IN_FLIGHT_MAX = 2
 _OUTBOX_MAX = 20_000
+_REPORT_EVERY_S = 0.3
 
 
 class ShardPort(Protocol):
@@ -115,6 +116,7 @@ class ShardLink:
         self._updated = updated
         self._granted = granted
         self._reporter = reporter
+        self._report_at = 0.0
         self._session: NearSession | None = None
         self._opened = asyncio.Event()
         self._transitions = 0
@@ -238,12 +240,16 @@ class ShardLink:
             self._opened.set()
             return
         drops, session.drops = session.drops, []
+        # A listen may be answered at once, and often; what there is to tell is worth a few messages a second.
+        report = self._reporter.report() if sent_at >= self._report_at else None
         try:
-            notices = await self.port.listen(session.id, session.sequence, drops, self._reporter.report())
+            notices = await self.port.listen(session.id, session.sequence, drops, report)
         except ActorError:
             session.drops = drops + session.drops
             raise
-        self._reporter.heard()
+        if report is not None:
+            self._reporter.heard()
+            self._report_at = sent_at + _REPORT_EVERY_S
         if session is not self._session:
             return
         for register in self._apply(session, notices.sequence, notices.keys):
