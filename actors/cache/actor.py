@@ -6,11 +6,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from actors.cache.counts import Report
 from actors.cache.epochs import Epoch, Epochs
+from actors.cache.level2.journal import Journal
 from actors.cache.messages import (
     Answer,
     Begin,
@@ -26,6 +27,7 @@ from actors.cache.messages import (
 )
 from actors.cache.second_level import Level, SecondLevel
 from actors.cache.shard import CacheShard
+from actors.cache.write_behind import JournalSink, WriteBehind
 from actors.runtime.channel import Address, ChannelServer
 from actors.runtime.errors import Unavailable
 from actors.runtime.supervised import Supervised
@@ -47,7 +49,7 @@ class CacheShardActor(Supervised):
     """Holds one shard; what it does and promises stands at ``CacheShard``.
 
     It serves once PostgreSQL has given it an epoch: before that every call raises ``Unavailable``, and so do calls that
-    would begin a transition which neither Redis nor PostgreSQL takes note of.
+    would begin a transition which neither Redis nor PostgreSQL takes note of. Its journal does not hold it up.
     """
 
     shard_class = CacheShard
@@ -61,13 +63,17 @@ class CacheShardActor(Supervised):
         epochs: Callable[[str], Epochs],
         level: Callable[[], Level | None],
         host: Callable[[], str] = lambda: "127.0.0.1",
+        write_behind: Callable[[str], tuple[Journal, JournalSink] | None] = lambda _: None,
+        redis_models: Collection[str] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         draw: random.Random | None = None,
     ) -> None:
         """``epochs`` gives those of a name, ``level`` the Redis to use, if any, ``host`` the address by which clients
-        reach this machine; all are called in the actor's process. ``clock`` is monotonic, ``now`` the time of day.
+        reach this machine, and ``write_behind`` the journal of a name with its sink, if any; all are called in the
+        actor's process. ``redis_models`` are those that Redis holds, None: all. ``clock`` is monotonic, ``now`` the
+        time of day.
         """
         super().__init__(code_version)
         self._name = name
@@ -76,6 +82,8 @@ class CacheShardActor(Supervised):
         self._epochs = epochs
         self._level = level
         self._host = host
+        self._write_behind = write_behind
+        self._redis_models = redis_models
         self._clock = clock
         self._now = now
         self._draw = draw
@@ -83,6 +91,7 @@ class CacheShardActor(Supervised):
         self._working: list[asyncio.Task[None]] = []
         self._opened: CacheShard | None = None
         self._second: SecondLevel | None = None
+        self._behind: WriteBehind | None = None
         self._server: ChannelServer | None = None
         self._listening: asyncio.Task[Address] | None = None
 
@@ -146,9 +155,18 @@ class CacheShardActor(Supervised):
         """Take what loads have found and what became of transitions."""
         self._shard.tell(session, messages)
 
+    async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Take writes into the journal. Not safe to repeat."""
+        if self._behind is None:
+            raise Unavailable(self._name, "it has no journal, or is starting", _START_AGAIN_S)
+        await self._behind.record(entries)
+
     async def snapshot(self) -> ShardSnapshot:
         """Return the state of the shard."""
         snapshot = self._shard.snapshot()
+        if self._behind is not None:
+            journal = await self._behind.state()
+            snapshot = replace(snapshot, unapplied=journal.unapplied, journal_fault=journal.fault)
         if self._second is None:
             return snapshot
         return replace(
@@ -200,6 +218,7 @@ class CacheShardActor(Supervised):
                 self.begin,
                 self.begun,
                 self.tell,
+                self.record,
                 self.snapshot,
                 self.invalidate,
             )
@@ -215,15 +234,19 @@ class CacheShardActor(Supervised):
             draw=self._draw,
             stored=second.keep if second is not None else lambda *_: None,
         )
+        loop = asyncio.get_running_loop()
         if second is not None:
-            loop = asyncio.get_running_loop()
             self._working = [loop.create_task(second.run()), loop.create_task(self._keep_warm(shard, second))]
+        parts = self._write_behind(f"{self._gateway}:{self._name}")
+        if parts is not None:
+            self._behind = WriteBehind(f"the journal of {self._name}", *parts, owner=epoch.incarnation)
+            self._working.append(loop.create_task(self._behind.run()))
 
     async def _open_second(self, epochs: Epochs, epoch: Epoch) -> SecondLevel | None:
         level = self._level()
         if level is None:
             return None
-        second = SecondLevel(level, epochs, prefix=self._prefix, now=self._now)
+        second = SecondLevel(level, epochs, prefix=self._prefix, models=self._redis_models, now=self._now)
         try:
             await second.open(epoch)
         except BaseException:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from actors.cache.counts import Report
 
+RECORDS_MAX = 64
+"""Writes that a shard takes for its journal in one call, all or none."""
+
 
 class Want(NamedTuple):
     """A read of one key. ``tag``: the group that it is invalidated with and routed by. ``hold``: keep it near."""
@@ -123,7 +126,8 @@ class Welcome(NamedTuple):
 class ShardSnapshot:
     """The state of a shard. ``held`` counts the copies that processes may keep near, ``reports`` has what each process
     last said of its own reads, by its name. ``redis`` is whether that is used, ``redis_hits`` what was found there and
-    ``redis_moves`` how often it was left because it could not be trusted."""
+    ``redis_moves`` how often it was left because it could not be trusted. ``unapplied`` counts the writes that wait in
+    its journal, None where there is none or Redis does not say; ``journal_fault`` is why that does not get on."""
 
     ready: bool
     entries: int
@@ -138,6 +142,8 @@ class ShardSnapshot:
     redis: bool = False
     redis_hits: int = 0
     redis_moves: int = 0
+    unapplied: int | None = None
+    journal_fault: str = ""
 
 
 class NoSession(Exception):

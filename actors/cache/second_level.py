@@ -12,7 +12,7 @@ import logging
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from actors.cache.epochs import Epoch, Epochs
@@ -23,7 +23,7 @@ from actors.runtime.errors import ActorError, Unavailable
 TRY_AGAIN_S = 1.0
 _BATCH_MAX = 200
 _WAITING_MAX = 10_000
-_TTL_MIN_S = 10.0
+TTL_MIN_S = 10.0
 """What lives shorter than this is not worth a place."""
 _EXPIRY = struct.Struct(">d")
 
@@ -83,12 +83,17 @@ class SecondLevel:
         epochs: Epochs,
         *,
         prefix: Callable[[Epoch], str],
+        models: Collection[str] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``prefix`` names the place of an epoch's values; ``now`` is the time of day, for what outlives processes."""
+        """``prefix`` names the place of an epoch's values; ``now`` is the time of day, for what outlives processes.
+
+        Only keys of these ``models`` (what their names have before the first colon) are written and read, None: all.
+        Keys of others are marked all the same: they may have been there before an upgrade, and be so after the next."""
         self._level = level
         self._epochs = epochs
         self._prefix = prefix
+        self._models = models
         self._now = now
         self._usable = False
         self._restarted: ServerRestarted | None = None
@@ -119,7 +124,8 @@ class SecondLevel:
 
     async def find(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         """Return what Redis has of these keys; nothing where it does not answer."""
-        if not self._usable:
+        keys = [key for key in keys if self._holds(key)]
+        if not self._usable or not keys:
             return {}
         try:
             found = await self._level.get(keys)
@@ -132,7 +138,7 @@ class SecondLevel:
 
     def keep(self, key: str, stamp: int, version: int, value: bytes, ttl_s: float) -> None:
         """Have Redis hold a value soon; of very many that wait the oldest are dropped."""
-        if not self._usable or ttl_s < _TTL_MIN_S:
+        if not self._usable or ttl_s < TTL_MIN_S or not self._holds(key):
             return
         self._waiting[key] = Put(key, stamp, version, _EXPIRY.pack(self._now() + ttl_s) + value, ttl_s)
         if len(self._waiting) > _WAITING_MAX:
@@ -237,6 +243,9 @@ class SecondLevel:
         except ActorError:
             return
         _logger.info("the cache uses Redis again")
+
+    def _holds(self, key: str) -> bool:
+        return self._models is None or key.partition(":")[0] in self._models
 
     def _begin(self, epoch: Epoch) -> None:
         self._level.reprefix(self._prefix(epoch))

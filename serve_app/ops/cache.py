@@ -57,6 +57,8 @@ class Shard(BaseModel):
     redis: bool = Field(default=False, description="Whether the second level is used at the moment.")
     redis_hits: int = 0
     redis_moves: int = Field(default=0, description="How often Redis could not be trusted, and was left for new keys.")
+    unapplied: int | None = Field(default=None, description="Writes in the journal that the database has not yet.")
+    journal_fault: str = Field(default="", description="Why the journal does not get on; empty while it does.")
 
 
 class CacheState(BaseModel):
