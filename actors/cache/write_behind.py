@@ -17,6 +17,8 @@ from actors.cache.messages import RECORDS_MAX
 from actors.runtime.errors import ActorError, OutcomeUnknown, Unavailable
 
 RETRY_AFTER_S = 1.0
+# Whoever asks for the state of a shard waits a second for all of it.
+_STATE_WITHIN_S = 0.3
 # A defect waits for somebody who mends it.
 _DEFECT_PAUSE_S = 30.0
 assert RECORDS_MAX <= GROUP_MAX, "what is recorded in one call is appended all or none"
@@ -111,9 +113,10 @@ class WriteBehind:
     async def state(self) -> JournalState:
         """Tell how it does."""
         try:
-            unapplied = await self._journal.depth()
-        except Unavailable as away:
-            return JournalState(None, self._fault or str(away))
+            async with asyncio.timeout(_STATE_WITHIN_S):
+                unapplied = await self._journal.depth()
+        except (Unavailable, TimeoutError):
+            return JournalState(None, self._fault or "Redis does not answer")
         return JournalState(unapplied, self._fault or str(self._journal.last_failure or ""))
 
     async def close(self) -> None:

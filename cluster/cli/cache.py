@@ -33,7 +33,9 @@ def stats(as_json: JsonOption = False, directory: DataDirOption = None) -> None:
         console.print("The cache is switched off.")
         return
     shards = Table(
-        "Shard", "State", "Values", "MiB", "of", "Evicted", "Processes", "Held near", box=None, padding=(0, 2)
+        *("Shard", "State", "Values", "MiB", "of", "Evicted", "Processes", "Held near", "To apply"),
+        box=None,
+        padding=(0, 2),
     )
     for shard in state["shards"]:
         shards.add_row(
@@ -45,6 +47,7 @@ def stats(as_json: JsonOption = False, directory: DataDirOption = None) -> None:
             str(shard.get("evictions", "")),
             str(shard.get("sessions", "")),
             str(shard.get("held", "")),
+            _unapplied(shard),
         )
     console.print(shards)
     models = Table("Model", "Reads", "Hit rate", "Near", "Shard", "Loads", "Bypassed", box=None, padding=(0, 2))
@@ -125,6 +128,13 @@ def _fault(problem: Any) -> str:
         return "the gateway's answer cannot be read"
     fields = "; ".join(f"{error['field']}: {error['message']}" for error in problem.get("errors", []))
     return fields or str(problem.get("detail", problem.get("title")))
+
+
+def _unapplied(shard: dict[str, Any]) -> str:
+    """Say how many writes wait in the journal, and whether it gets on."""
+    count = shard.get("unapplied")
+    text = "" if count is None else str(count)
+    return f"[yellow]{text or '?'} stuck[/]" if shard.get("journal_fault") else text
 
 
 def _mib(size: int | None) -> str:

@@ -26,7 +26,7 @@ class Strategy(Enum):
     """The writer records the change and commits nothing. Acknowledged means in the journal of the key's shard, in
     Redis; PostgreSQL has it soon after, once, and for each key in the order of the acknowledgements. Nobody reads it
     through the cache, and who reads the database may see a state from before changes that were acknowledged. For what
-    may be some seconds late, and whose last second a loss of the machine may cost."""
+    may be some seconds late, and of which a failure of Redis' machine may cost what the database has not yet."""
 
 
 class Level(Flag):

@@ -52,10 +52,10 @@ class KeyUsage:
     """The uses of API keys that this process sees. Requests neither wait for it nor fail by it.
 
     A request is counted at most once. It is not counted where the process is killed before its uses are written (a
-    second at most, while all is well), where their batch was given up with its outcome unknown, and where more than
-    ``keys_max`` keys wait for a shard that is away. The time of the last use is kept in the first of these cases by the
-    next use alone, in the second it is written again, for that does no harm. What cannot be written now waits, by day,
-    and goes with the next batch. Bound to one loop.
+    second at most, while all is well), where the outcome of their batch is unknown and it was not taken, where more
+    than ``keys_max`` keys wait for a shard that is away, and where Redis loses them from the journal. The time of a
+    last use whose batch is of unknown outcome is written again, for that does no harm. What cannot be written now
+    waits, by day, and goes with the next batch. Bound to one loop.
     """
 
     def __init__(

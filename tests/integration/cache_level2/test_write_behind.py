@@ -149,6 +149,9 @@ async def test_a_redis_that_freezes_and_comes_back(server: TestRedis, open_journ
         server.pause()
         with pytest.raises(OutcomeUnknown):
             await behind.record([("key", b"2")])
+        state = await asyncio.wait_for(behind.state(), 0.8)
+        assert state.unapplied is None
+        assert state.fault
         server.resume()
         await _recorded(behind, b"3")
         await until(lambda: _is_drained(behind))
