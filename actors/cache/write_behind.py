@@ -14,13 +14,14 @@ from typing import Protocol
 
 from actors.cache.level2.journal import GROUP_MAX, Entry, Journal, NotOwner
 from actors.cache.messages import RECORDS_MAX
-from actors.runtime.errors import ActorError, OutcomeUnknown, Unavailable
+from actors.runtime.errors import ActorError, DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable
 
 RETRY_AFTER_S = 1.0
 # Whoever asks for the state of a shard waits a second for all of it.
 _STATE_WITHIN_S = 0.3
 # A defect waits for somebody who mends it.
 _DEFECT_PAUSE_S = 30.0
+_PASSING = (Unavailable, OutcomeUnknown, Overloaded, DeadlineExceeded)
 assert RECORDS_MAX <= GROUP_MAX, "what is recorded in one call is appended all or none"
 
 _logger = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class WriteBehind:
             except NotOwner as lost:
                 # Redis has lost its data, or has an older owner back with an older state, or there is a later one.
                 self._note(str(lost))
-            except (Unavailable, OutcomeUnknown) as away:
+            except _PASSING as away:
                 self._note(str(away))
             except Exception as defect:
                 # A seal that does not open, for one. Nothing is removed from the journal, and somebody may mend it.

@@ -216,7 +216,7 @@ async def _has_fault(behind: WriteBehind, words: str) -> bool:
 async def test_the_sink_outlives_postgresql(
     own_postgres: TestPostgres, shared_server: TestRedis, open_journal: OpenJournal
 ) -> None:
-    """What is recorded while it is away is applied when it is back."""
+    """What is recorded while it is away is applied when it is back; a shard that starts meanwhile waits for it."""
     key_id = await _new_key(own_postgres)
     open_database = functools.partial(
         Database.open, own_postgres.url(APP_ROLE), name="tests", manager=None, want=1, command_timeout_s=5.0
@@ -229,6 +229,8 @@ async def test_the_sink_outlives_postgresql(
         await behind.record([(key_usage_name(key_id), encode_uses(2, NOW.timestamp()))])
         await until(lambda: _has_fault(behind, "not applied"))
         await behind.record([(key_usage_name(key_id), encode_uses(4, NOW.timestamp()))])
+    async with _running(open_journal(shared_server.url), sink, 2) as behind:
+        await until(lambda: _has_fault(behind, "database"))
         await asyncio.to_thread(own_postgres.start)
         await until(lambda: _is_drained(behind), within_s=20)
     await sink.close()
