@@ -6,11 +6,16 @@ from hashlib import blake2b
 
 import ray
 
+from actors.cache.level2.journal import Journal
 from actors.cache.level2.redis_level import RedisLevel
 from actors.cache.level2.sealing import Sealer, key_from_text
+from actors.pool.client import PoolManagerClient
+from actors.pool.database import Database
 from cluster.settings import Settings, load_settings, runs_on_one_machine
 from serve_app.caching.epochs import StoredEpochs
+from serve_app.caching.sink import StoredSink
 from serve_app.config import GatewayConfig
+from serve_app.write_behind import APPLIERS
 
 ACTOR_NAMESPACE = "easypay"
 
@@ -38,6 +43,23 @@ def cache_level() -> RedisLevel | None:
     key = key_from_text(settings.sealing_key.get_secret_value())
     url = settings.redis_url.get_secret_value()
     return RedisLevel(url, Sealer(key), prefix="", pool_size=settings.redis_pool_size)
+
+
+def cache_write_behind(journal: str) -> tuple[Journal, StoredSink] | None:
+    """Return the journal of that name with its sink, None where there is no Redis to keep it."""
+    settings = load_settings()
+    if settings.redis_url is None or settings.sealing_key is None:
+        return None
+    sealer = Sealer(key_from_text(settings.sealing_key.get_secret_value()))
+    return (
+        Journal(settings.redis_url.get_secret_value(), sealer, name=journal),
+        StoredSink(_open_sink_database, journal, APPLIERS),
+    )
+
+
+async def _open_sink_database() -> Database:
+    manager = PoolManagerClient(ACTOR_NAMESPACE)
+    return await Database.open(database_url(), name="cache-sink", manager=manager, want=1)
 
 
 def node_host() -> str:
@@ -73,6 +95,7 @@ def compose(settings: Settings) -> GatewayConfig:
         processor_timeout_s=settings.processor_timeout_s,
         payments_in_flight_max=settings.max_queue_size,
         cache_shards=settings.cache_shards,
+        has_journals=settings.cache_shards > 0 and None not in (settings.redis_url, settings.sealing_key),
         near_cache_bytes=settings.near_cache_bytes,
         takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
     )

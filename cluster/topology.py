@@ -5,8 +5,17 @@ from __future__ import annotations
 from actors.cache.actor import CacheShardActor, shard_names
 from actors.pool.actor import POOL_MANAGER_NAME, PoolManagerActor
 from actors.runtime.spec import ActorSpec
-from cluster.composition import cache_epochs, cache_level, database_url, gateway_config, gateway_name, node_host
+from cluster.composition import (
+    cache_epochs,
+    cache_level,
+    cache_write_behind,
+    database_url,
+    gateway_config,
+    gateway_name,
+    node_host,
+)
 from cluster.settings import Settings
+from serve_app.caching.models import REDIS_MODELS
 from serve_app.tasks.resolver_actor import RESOLVER_NAME, ResolverActor
 
 SUPERVISOR_NAME = "supervisor"
@@ -30,4 +39,13 @@ def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
 
 
 def _shard_arguments(name: str, settings: Settings) -> tuple[object, ...]:
-    return (name, gateway_name(settings), settings.cache_shard_bytes, cache_epochs, cache_level, node_host)
+    return (
+        name,
+        gateway_name(settings),
+        settings.cache_shard_bytes,
+        cache_epochs,
+        cache_level,
+        node_host,
+        cache_write_behind,
+        REDIS_MODELS,
+    )

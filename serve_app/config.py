@@ -12,7 +12,8 @@ class GatewayConfig:
     `processor_url` is the processor of test payments: without one, the simulator in this process.
     `live_processor_url` is the processor of live payments: without one, live payments are refused.
     `processor_timeout_s` is how long a processor may take over one attempt. `takes_live_keys` is false where keys could
-    be read on the wire: on a public address without TLS. `cache_shards` is 0 where nothing is cached.
+    be read on the wire: on a public address without TLS. `cache_shards` is 0 where nothing is cached. `has_journals`:
+    whether the shards have journals in Redis; without them, what is written behind goes straight to the database.
     """
 
     database_url: str = field(repr=False)
@@ -25,4 +26,5 @@ class GatewayConfig:
     payments_in_flight_max: int = 1000
     takes_live_keys: bool = True
     cache_shards: int = 0
+    has_journals: bool = False
     near_cache_bytes: int = 64 * 1024 * 1024

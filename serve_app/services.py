@@ -21,8 +21,10 @@ from serve_app.attempts.sender import Processors
 from serve_app.audit.repository import AuditRepository
 from serve_app.caching.changes import Changes
 from serve_app.caching.reader import CachedReads
+from serve_app.caching.records import Records
 from serve_app.config import GatewayConfig
 from serve_app.merchants.authenticator import KeyAuthenticator
+from serve_app.merchants.usage import KeyUsage
 from serve_app.payments.cached import CachedPayments
 from serve_app.payments.repository import PaymentRepository
 from serve_app.payments.service import PaymentService
@@ -33,6 +35,7 @@ from serve_app.refunds.cached import CachedRefunds
 from serve_app.refunds.repository import RefundRepository
 from serve_app.refunds.service import RefundService
 from serve_app.tasks.resolver import Resolver
+from serve_app.write_behind import APPLIERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Services:
     processors: Processors
     owned: OwnedWork
     authenticator: KeyAuthenticator
+    key_usage: KeyUsage
     payments: PaymentService
     cached_payments: CachedPayments
     refunds: RefundService
@@ -62,7 +66,8 @@ class Services:
         return await self.owned.drain(timeout_s)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Write the last uses of API keys, and close every connection."""
+        await self.key_usage.close()
         if self.cache is not None:
             await self.cache.close()
         await self.processors.close()
@@ -85,6 +90,7 @@ def wire(
     owned = OwnedWork(config.payments_in_flight_max)
     engine = AttemptEngine(attempts, payments, processors, owned, changes, clock, passing=passing)
     reads = CachedReads(cache)
+    key_usage = KeyUsage(Records(cache if config.has_journals else None, database, APPLIERS))
     cached_payments = CachedPayments(payments, reads)
     requests = IdempotentRequests(attempts, owned, changes, clock)
     timeout_s = config.processor_timeout_s
@@ -95,8 +101,9 @@ def wire(
         processors=processors,
         owned=owned,
         authenticator=KeyAuthenticator(
-            database, reads, config.api_key_pepper, clock, takes_live_keys=config.takes_live_keys
+            database, reads, key_usage, config.api_key_pepper, clock, takes_live_keys=config.takes_live_keys
         ),
+        key_usage=key_usage,
         payments=PaymentService(
             payments,
             engine,

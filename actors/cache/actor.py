@@ -6,12 +6,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
 from actors.cache.counts import Report
 from actors.cache.epochs import Epoch, Epochs
+from actors.cache.level2.journal import Journal
 from actors.cache.messages import (
     Answer,
     Begin,
@@ -27,6 +28,7 @@ from actors.cache.messages import (
 )
 from actors.cache.second_level import SETTLED_AFTER_S, Level, SecondLevel
 from actors.cache.shard import CacheShard
+from actors.cache.write_behind import JournalSink, WriteBehind
 from actors.runtime.channel import Address, ChannelServer
 from actors.runtime.errors import Unavailable
 from actors.runtime.supervised import Supervised
@@ -50,7 +52,7 @@ class CacheShardActor(Supervised):
     """Holds one shard; what it does and promises stands at ``CacheShard``.
 
     It serves once PostgreSQL has given it an epoch: before that every call raises ``Unavailable``, and so do calls that
-    would begin a transition which neither Redis nor PostgreSQL takes note of.
+    would begin a transition which neither Redis nor PostgreSQL takes note of. Its journal does not hold it up.
     """
 
     shard_class = CacheShard
@@ -65,13 +67,17 @@ class CacheShardActor(Supervised):
         epochs: Callable[[str], Epochs],
         level: Callable[[], Level | None],
         host: Callable[[], str] = lambda: "127.0.0.1",
+        write_behind: Callable[[str], tuple[Journal, JournalSink] | None] = lambda _: None,
+        redis_models: Collection[str] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         draw: random.Random | None = None,
     ) -> None:
         """``epochs`` gives those of a name, ``level`` the Redis to use, if any, ``host`` the address by which clients
-        reach this machine; all are called in the actor's process. ``clock`` is monotonic, ``now`` the time of day.
+        reach this machine, and ``write_behind`` the journal of a name with its sink, if any; all are called in the
+        actor's process. ``redis_models`` are those that Redis holds, None: all. ``clock`` is monotonic, ``now`` the
+        time of day.
         """
         super().__init__(code_version)
         self._name = name
@@ -80,6 +86,8 @@ class CacheShardActor(Supervised):
         self._epochs = epochs
         self._level = level
         self._host = host
+        self._write_behind = write_behind
+        self._redis_models = redis_models
         self._clock = clock
         self._now = now
         self._draw = draw
@@ -88,6 +96,7 @@ class CacheShardActor(Supervised):
         self._opened: CacheShard | None = None
         self._started_at = 0.0
         self._second: SecondLevel | None = None
+        self._behind: WriteBehind | None = None
         self._server: ChannelServer | None = None
         self._listening: asyncio.Task[Address] | None = None
 
@@ -160,9 +169,19 @@ class CacheShardActor(Supervised):
         """Take what loads have found and what became of transitions."""
         self._shard.tell(session, messages)
 
+    async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Take writes into the journal. Not safe to repeat."""
+        if self._behind is None:
+            raise Unavailable(self._name, "it has no journal, or is starting", _START_AGAIN_S)
+        await self._behind.record(entries)
+
     async def snapshot(self) -> ShardSnapshot:
         """Return the state of the shard."""
         snapshot = replace(self._shard.snapshot(), started_at=self._started_at)
+        if self._behind is not None:
+            journal = await self._behind.state()
+            state = replace(snapshot.state, unapplied=journal.unapplied, journal_fault=journal.fault)
+            snapshot = replace(snapshot, state=state)
         second = self._second
         if second is None:
             return snapshot
@@ -178,10 +197,13 @@ class CacheShardActor(Supervised):
         return replace(snapshot, state=state, finds=second.finds)
 
     async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
-        """Drop what is cached; return how many values this shard had. Of whole models Redis forgets everything."""
+        """Drop what is cached; return how many values this shard had. For a model of which Redis has some, that forgets
+        everything."""
         dropped = await self._shard.invalidate(keys, tags, models)
         if self._second is not None:
-            await (self._second.forget() if models else self._second.mark(keys, self._shard.sequence))
+            if any(self._second.has(model) for model in models):
+                await self._second.forget()
+            await self._second.mark(keys, self._shard.sequence)
         return dropped
 
     @property
@@ -222,6 +244,7 @@ class CacheShardActor(Supervised):
                 self.begin,
                 self.begun,
                 self.tell,
+                self.record,
                 self.snapshot,
                 self.invalidate,
             )
@@ -238,9 +261,13 @@ class CacheShardActor(Supervised):
             draw=self._draw,
             stored=second.keep if second is not None else lambda *_: None,
         )
+        loop = asyncio.get_running_loop()
         if second is not None:
-            loop = asyncio.get_running_loop()
             self._working = [loop.create_task(second.run()), loop.create_task(self._keep_warm(shard, second))]
+        parts = self._write_behind(f"{self._gateway}:{self._name}")
+        if parts is not None:
+            self._behind = WriteBehind(f"the journal of {self._name}", *parts, owner=epoch.incarnation)
+            self._working.append(loop.create_task(self._behind.run()))
 
     async def _open_second(self, epochs: Epochs, epoch: Epoch) -> SecondLevel | None:
         level = self._level()
@@ -250,6 +277,7 @@ class CacheShardActor(Supervised):
             level,
             epochs,
             prefix=self._prefix,
+            models=self._redis_models,
             now=self._now,
             clock=self._clock,
             settled_after_s=self.settled_after_s,

@@ -1,4 +1,4 @@
-"""The cache as a process uses it: reads through a near cache and the shards, and transitions for writers."""
+"""The cache as a process uses it: reads through a near cache and the shards, transitions, and writes behind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Reading:
 
 
 class CacheClient:
-    """Reads and transitions of one process. Bound to the loop in which ``start`` was called."""
+    """Reads, transitions and records of one process. Bound to the loop in which ``start`` was called."""
 
     def __init__(
         self,
@@ -141,6 +141,18 @@ class CacheClient:
             answer = await link.read(session, Want(key, None, False), READ_TIMEOUT_S)
             if isinstance(answer, Load):
                 await self._load(link, session, key, answer.token, load, ttl_s, ModelMetrics())
+
+    async def record(self, key: str, payload: bytes) -> None:
+        """Have a write written behind, by the key's shard. When it returns the shard's journal in Redis has it: it is
+        acknowledged, and reaches the shard's sink also where the shard dies.
+
+        Those of one key are applied in the order in which they were acknowledged, and those of one process that are
+        under way at once in the order of their calls. Nothing of it is read through this cache.
+
+        Raises Unavailable and Overloaded: nothing was done. Raises OutcomeUnknown where it may have been: whoever
+        repeats it then may have it applied twice.
+        """
+        await self._links[self._ring.owner(key)].record(key, payload)
 
     async def snapshots(self) -> dict[str, ShardSnapshot | None]:
         """Return the state of every shard by its name, None where it does not answer."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from actors.cache.counts import Report, Reporter
 from actors.cache.messages import (
+    RECORDS_MAX,
     Answer,
     Begin,
     Begun,
@@ -37,7 +38,7 @@ _REPORT_EVERY_S = 0.3
 
 
 class ShardPort(Protocol):
-    """A shard as its clients call it. Every call is safe to repeat.
+    """A shard as its clients call it. Every call but ``record`` is safe to repeat.
 
     Raises ``NoSession`` where the shard does not know the session, ``ActorError`` where it cannot be reached.
     """
@@ -70,6 +71,13 @@ class ShardPort(Protocol):
 
     async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
         """Tell what loads and transitions came to."""
+        ...
+
+    async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Have pairs of key and payload, up to ``RECORDS_MAX``, written behind: all or none.
+
+        Raises Unavailable and Overloaded where nothing was done, OutcomeUnknown where it may have been.
+        """
         ...
 
     async def snapshot(self) -> ShardSnapshot:
@@ -127,6 +135,10 @@ class ShardLink:
         )
         self._begins = Coalescer[tuple[NearSession, Begin], Begun](
             self._begin, name=f"transitions of {name}", in_flight_max=_IN_FLIGHT_MAX
+        )
+        # One call at a time, so that they arrive in order also where the connection is made anew between two.
+        self._records = Coalescer[tuple[str, bytes], None](
+            self._record, name=f"records of {name}", batch_max=RECORDS_MAX, in_flight_max=1
         )
 
     def current(self, now: float) -> NearSession | None:
@@ -231,6 +243,10 @@ class ShardLink:
         if self._telling is None:
             self._telling = asyncio.get_running_loop().create_task(self._tell())
 
+    async def record(self, key: str, payload: bytes) -> None:
+        """Have a write written behind; when it returns the shard's journal has it. See ``CacheClient.record``."""
+        await self._records.submit((key, payload))
+
     async def _listen(self) -> None:
         session = self._session
         sent_at = self._clock()
@@ -280,6 +296,10 @@ class ShardLink:
         session = items[0][0]
         begun = iter(await self.port.begin(session.id, [begin for owner, begin in items if owner is session]))
         return [next(begun) if owner is session else NoSession() for owner, _ in items]
+
+    async def _record(self, entries: list[tuple[str, bytes]]) -> list[None]:
+        await self.port.record(entries)
+        return [None] * len(entries)
 
     async def _tell(self) -> None:
         backoff_s = 0.01

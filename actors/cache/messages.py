@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from actors.cache.counts import Finds, Metrics
 
+RECORDS_MAX = 64
+"""Writes that a shard takes for its journal in one call, all or none."""
+
 
 class Want(NamedTuple):
     """A read of one key. ``tag``: the group that it is invalidated with and routed by. ``hold``: keep it near."""
@@ -141,7 +144,8 @@ class ShardState:
     ``held`` counts the copies that processes may keep near, ``changing`` the transitions under way, ``loading`` the
     loads. What a load found was refused ``late``: a change or its slowness had called it off, or it was told before; or
     ``outdated``: of an older version than is known. ``redis`` is whether that is used at the moment, ``redis_moves``
-    how often it was left for new keys because it could not be trusted.
+    how often it was left for new keys because it could not be trusted. ``unapplied`` counts the writes that wait in
+    its journal, None where there is none or Redis does not say; ``journal_fault`` is why that does not get on.
     """
 
     ready: bool
@@ -160,6 +164,8 @@ class ShardState:
     redis_misses: int = 0
     redis_failures: int = 0
     redis_moves: int = 0
+    unapplied: int | None = None
+    journal_fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

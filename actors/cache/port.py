@@ -9,11 +9,15 @@ from actors.cache.counts import Report
 from actors.cache.messages import Answer, Begin, Begun, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
 from actors.cache.shard import LEASE_S, LISTEN_S, LOAD_TIMEOUT_S
 from actors.runtime.channel import Address, Channel
-from actors.runtime.client import ActorClient
+from actors.runtime.client import RETRY_AFTER_S, ActorClient
+from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Unavailable
 
 _CALL_TIMEOUT_S = 1.0
 _LISTEN_TIMEOUT_S = LISTEN_S + _CALL_TIMEOUT_S
 _BEGUN_TIMEOUT_S = 2 * LEASE_S
+# A connection is found and made within two seconds: what is not answered later than that had been sent. Then the shard
+# waits up to a second for Redis to take what came before, and as long for this.
+_RECORD_TIMEOUT_S = 4.0
 
 
 class ActorPort:
@@ -67,6 +71,13 @@ class ActorPort:
         """Tell what loads and transitions came to."""
         await self._once("tell", session, messages)
 
+    async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Have writes written behind."""
+        try:
+            await self._once("record", entries, timeout_s=_RECORD_TIMEOUT_S)
+        except DeadlineExceeded as late:
+            raise OutcomeUnknown(late.operation, "no answer within the deadline") from None
+
     async def snapshot(self) -> ShardSnapshot:
         """Return the shard's state."""
         found: ShardSnapshot = await self._once("snapshot")
@@ -85,6 +96,10 @@ class _ShardActor(ActorClient):
     """The shard as Ray knows it."""
 
     async def address(self) -> Address:
-        """Return where its server is."""
-        address: Address = await self._ask("address", timeout_s=_CALL_TIMEOUT_S, repeatable=False)
+        """Return where its server is; raises Unavailable and Overloaded."""
+        try:
+            address: Address = await self._ask("address", timeout_s=_CALL_TIMEOUT_S, repeatable=False)
+        except (OutcomeUnknown, DeadlineExceeded) as lost:
+            # The question changes nothing, and what was to be called there was not.
+            raise Unavailable(self._name, str(lost), RETRY_AFTER_S) from lost
         return address

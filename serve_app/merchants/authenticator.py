@@ -18,6 +18,7 @@ from serve_app.caching.models import API_KEY, api_key_name
 from serve_app.caching.reader import CachedReads
 from serve_app.domain.errors import LiveKeyRefused
 from serve_app.merchants.secrets import digest, is_live, is_well_formed
+from serve_app.merchants.usage import KeyUsage
 from serve_app.middleware.authentication import Caller
 from serve_app.storage.statements import load_statements
 
@@ -53,9 +54,17 @@ class KeyAuthenticator:
     """Authenticates API keys. Unknown, revoked and expired keys all look the same to the caller."""
 
     def __init__(
-        self, database: Database, reads: CachedReads, pepper: bytes, clock: Clock, *, takes_live_keys: bool
+        self,
+        database: Database,
+        reads: CachedReads,
+        usage: KeyUsage,
+        pepper: bytes,
+        clock: Clock,
+        *,
+        takes_live_keys: bool,
     ) -> None:
         self._reads = reads
+        self._usage = usage
         self._takes_live_keys = takes_live_keys
         self._pepper = pepper
         self._clock = clock
@@ -98,6 +107,10 @@ class KeyAuthenticator:
         if json is not None and caller is not None:
             self._remember(secret, _Known(caller, name, json, asked_at + API_KEY.ttl_s, stored.expires_at))
         return caller
+
+    def used(self, caller: Caller) -> None:
+        """Note that the caller's key was used for a request, whatever comes of that."""
+        self._usage.note(caller.key_id)
 
     async def _load(self, hashed: bytes) -> Loaded:
         stored = await self._find.submit((hashed,))

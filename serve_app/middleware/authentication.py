@@ -36,6 +36,10 @@ class Authenticator(Protocol):
         """Return the caller, None where the key is not valid."""
         ...
 
+    def used(self, caller: Caller) -> None:
+        """Note that the caller's key was used for a request."""
+        ...
+
 
 async def authenticated(scope: Scope, authenticator: Authenticator, needed: str) -> Caller:
     """Return the caller of a request.
@@ -47,6 +51,7 @@ async def authenticated(scope: Scope, authenticator: Authenticator, needed: str)
     caller = authenticator.peek(secret) or await authenticator.authenticate(secret)
     if caller is None:
         raise Problem(Code.AUTHENTICATION_REQUIRED, "The API key is not valid.", headers=_CHALLENGE)
+    authenticator.used(caller)
     if needed not in caller.scopes:
         raise Problem(Code.PERMISSION_DENIED, f"The API key lacks the scope {needed}.")
     return caller

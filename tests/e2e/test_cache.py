@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -188,3 +189,27 @@ def test_a_revoked_key_is_refused_at_once(gateway: RunningGateway) -> None:
     assert statuses() == {200}
     assert easypay("keys", "revoke", key["id"], *directory).returncode == 0
     assert statuses() == {401}
+
+
+def test_the_use_of_a_key_shows_in_the_list_of_keys(
+    gateway: RunningGateway, merchant: Merchant, operator: httpx.Client
+) -> None:
+    """Every request, through whichever replica, and the time of the last; and the journals have nothing left."""
+    directory = ("--data-dir", str(gateway.data_dir))
+
+    def key() -> dict[str, Any]:
+        keys = json.loads(easypay("keys", "list", "--json", *directory).stdout)
+        return next(dict(key) for key in keys if key["id"] == merchant.key_id)
+
+    assert (key()["last_used_at"], key()["requests_30_days"]) == (None, 0)
+    began = datetime.now(UTC)
+    answers = _everywhere(gateway, merchant, "/v1/payments")
+    assert merchant.get("/ops/api/cache").status_code == 403
+    used = eventually(key, lambda found: found["requests_30_days"] > len(answers), within_s=20)
+    assert used["requests_30_days"] == len(answers) + 1
+    assert began - timedelta(seconds=1) < datetime.fromisoformat(used["last_used_at"]) < datetime.now(UTC)
+    for shard in operator.get(_CACHE).json()["shards"]:
+        assert (shard["unapplied"], shard["journal_fault"]) == (0, "")
+    table = easypay("keys", "list", *directory).stdout
+    line = next(line for line in table.splitlines() if merchant.key_id in line)
+    assert line.split()[-3:] == [*f"{datetime.fromisoformat(used['last_used_at']):%Y-%m-%d %H:%M}".split(), "9"]

@@ -57,8 +57,13 @@ class Entry:
     @property
     def order(self) -> tuple[int, int]:
         """The id as numbers: a higher one was appended later."""
-        milliseconds, _, sequence = self.id.partition("-")
-        return int(milliseconds), int(sequence)
+        return order_of(self.id)
+
+
+def order_of(identifier: str) -> tuple[int, int]:
+    """Return an id as numbers."""
+    milliseconds, _, sequence = identifier.partition("-")
+    return int(milliseconds), int(sequence)
 
 
 Sink = Callable[[Sequence[Entry]], Awaitable[None]]
@@ -75,8 +80,9 @@ class Journal:
     batch again where it failed, where its success could not be noted, and, once the journal has changed hands, while
     the owner before may still be in the midst of an older batch.
 
-    Not guaranteed: more than Redis itself keeps. Where it restarts without ``appendfsync always``, or a lagging replica
-    takes over, acknowledged entries may be gone. It must not evict keys that have no time to live.
+    Not guaranteed: more than Redis itself keeps. Where its machine fails without ``appendfsync always``, its process
+    without an append-only file, or a lagging replica takes over, acknowledged entries may be gone; ids are not given
+    out again even then (see ``open``). It must not evict keys that have no time to live.
 
     One owner at a time: ``open`` takes the journal from whoever had it, whose calls raise NotOwner from then on. In a
     Redis Cluster all of a journal is on one node, by the hash tag of its ``name``.
@@ -113,6 +119,7 @@ class Journal:
             self._append_groups, name="journal", batch_max=GROUPS_MAX, in_flight_max=1
         )
         self._appended = asyncio.Event()
+        self._floor = (0, 0)
         self._running = False
         self._last_failure: Exception | None = None
 
@@ -121,11 +128,15 @@ class Journal:
         """Why ``run`` does not get on at the moment; None while it does."""
         return self._last_failure
 
-    async def open(self) -> None:
+    async def open(self, after: tuple[int, int] = (0, 0)) -> None:
         """Become the owner; what was not applied is waiting for ``run``. Safe to repeat.
+
+        New ids are above ``after`` (an ``Entry.order``), and above all that this journal has seen, also in a Redis that
+        lost its data and whose clock went back: so a sink may tell by its last id what it has applied.
 
         Raises Unavailable; the owner before may have lost the journal nevertheless.
         """
+        self._floor = max(self._floor, after)
         await self._ask(Command(self._owner, ("SET", self._owner, self._token)))
 
     async def append(self, entries: Sequence[tuple[str, bytes]]) -> list[str]:
@@ -173,7 +184,7 @@ class Journal:
         await self._server.close()
 
     async def _append_groups(self, groups: list[Sequence[tuple[str, bytes]]]) -> list[list[str] | Overloaded]:
-        words: list[str | int | bytes] = [self._token, self._unapplied_max]
+        words: list[str | int | bytes] = [self._token, self._unapplied_max, *self._floor]
         for group in groups:
             words.append(len(group))
             for key, payload in group:
@@ -183,6 +194,9 @@ class Journal:
         finally:
             # Also where it is not known: they may be there.
             self._appended.set()
+        for ids in answers:
+            if ids:
+                self._floor = max(self._floor, order_of(ids[-1].decode()))
         return [
             Overloaded("journal", RETRY_AFTER_S) if ids is None else [identifier.decode() for identifier in ids]
             for ids in answers
@@ -190,7 +204,10 @@ class Journal:
 
     async def _read(self) -> list[Entry]:
         found = await self._run(READ, self._token, self._batch_max)
-        return [self._entry(identifier.decode(), fields) for identifier, fields in found]
+        entries = [self._entry(identifier.decode(), fields) for identifier, fields in found]
+        if entries:
+            self._floor = max(self._floor, entries[-1].order)
+        return entries
 
     async def _remove_to(self, last: Entry) -> None:
         milliseconds, sequence = last.order

@@ -91,13 +91,22 @@ return marked
 """
 )
 
-# KEYS: stream, owner. ARGV: owner, most entries unapplied, then of each group its size and its keys and payloads.
-# Returns of each group its ids, or nil from the first on for which there is no room; nil where another is the owner.
+# KEYS: stream, owner. ARGV: owner, most entries unapplied, milliseconds and sequence of an id that all new ones have to
+# be above, then of each group its size and its keys and payloads. Returns of each group its ids, or nil from the first
+# on for which there is no room; nil where another is the owner.
+# A stream that lost entries gives out ids by the clock alone, which may have gone back. It goes on from an id that it
+# has had, so it is made to have had that one; it refuses where it knows of a later one.
 APPEND = Script(
-    """
+    _NOW_LUA
+    + """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return false end
+if now <= tonumber(ARGV[3]) then
+  local floor = ARGV[3] .. '-' .. ARGV[4]
+  local raised = redis.pcall('XADD', KEYS[1], floor, 'k', '', 'p', '')
+  if type(raised) ~= 'table' or not raised.err then redis.call('XDEL', KEYS[1], floor) end
+end
 local room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[1])
-local groups, at = {}, 3
+local groups, at = {}, 5
 while at <= #ARGV do
   local size = tonumber(ARGV[at])
   room = room - size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 import pytest
@@ -45,11 +45,17 @@ def epochs() -> _Epochs:
 
 
 @asynccontextmanager
-async def _opened(server: TestRedis, epochs: _Epochs) -> AsyncIterator[SecondLevel]:
+async def _opened(
+    server: TestRedis, epochs: _Epochs, models: Collection[str] | None = None
+) -> AsyncIterator[SecondLevel]:
     """Start as a shard does, and end as one that is killed."""
     level = RedisLevel(server.url, SEALER, prefix="", deadline_s=0.5)
     second = SecondLevel(
-        level, epochs, prefix=lambda epoch: f"test:{epoch.namespace}:", settled_after_s=_SETTLED_AFTER_S
+        level,
+        epochs,
+        prefix=lambda epoch: f"test:{epoch.namespace}:",
+        models=models,
+        settled_after_s=_SETTLED_AFTER_S,
     )
     await second.open(await epochs.take())
     running = asyncio.create_task(second.run())
@@ -207,5 +213,24 @@ async def test_operators_can_have_all_of_it_forgotten(server: TestRedis, epochs:
         await _kept(second, b"value", stamp=1)
         await second.forget()
         assert await second.find([KEY]) == {}
+    async with _opened(server, epochs) as second:
+        assert await second.find([KEY]) == {}
+
+
+async def test_models_that_do_not_live_there_are_neither_written_nor_read(server: TestRedis, epochs: _Epochs) -> None:
+    """They are marked all the same: what an earlier version wrote must not come back with a later one."""
+    async with _opened(server, epochs) as second:
+        await _kept(second, b"old", stamp=1)
+    async with _opened(server, epochs, models=["refund"]) as second:
+        assert await second.find([KEY]) == {}
+        second.keep(KEY, 2, 2, b"newer", 60.0)
+        second.keep("refund:1", 3, 1, b"refund", 60.0)
+        async with asyncio.timeout(_WITHIN_S):
+            while not await second.find(["refund:1", KEY]):
+                await asyncio.sleep(0.01)
+    async with _opened(server, epochs) as second:
+        assert (await second.find([KEY]))[KEY].value == b"old"
+    async with _opened(server, epochs, models=["refund"]) as second:
+        await second.mark([KEY], 4)
     async with _opened(server, epochs) as second:
         assert await second.find([KEY]) == {}

@@ -84,14 +84,18 @@ async def test_data_and_urls_survive_kills_and_a_restart(data: DataDir) -> None:
         await execute(url, "CREATE TABLE kept (n int)", "INSERT INTO kept VALUES (42)")
         await servers.kill("postgres")
         assert await value(url, "SELECT n FROM kept") == 42
+        async with redis.asyncio.Redis.from_url(cache_url) as client:
+            await client.xadd("journal", {"p": "acknowledged"}, id="1-1")
         await servers.kill("redis")
         async with redis.asyncio.Redis.from_url(cache_url) as client:
+            assert await client.xlen("journal") == 1
             await client.set("key", "value")
     async with running(data) as servers:
         assert (servers.postgres.url(Role.OWNER), servers.redis.url) == (url, cache_url)
         assert await value(url, "SELECT n FROM kept") == 42
         async with redis.asyncio.Redis.from_url(cache_url) as client:
             assert await client.get("key") == b"value"
+            assert await client.xrange("journal") == [(b"1-1", {b"p": b"acknowledged"})]
 
 
 async def test_the_server_is_set_up_for_payments_and_roles_can_do_what_they_are_for(data: DataDir) -> None:

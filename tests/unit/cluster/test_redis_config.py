@@ -74,4 +74,15 @@ async def test_the_password_is_in_the_configuration_alone(make_server: MakeServe
     assert launch.command[1] == str(data.redis / "redis.conf")
     assert f"requirepass {password}\n" in config
     assert f'dir "{tmp_path}/da\\"ta/redis"\n' in config
-    assert "dbfilename dump-7.rdb" in config
+    assert "appenddirname appendonly-7\n" in config
+
+
+async def test_an_old_server_is_told_nothing_that_it_does_not_know(make_server: MakeServer, tmp_path: Path) -> None:
+    """It would not start."""
+    make_server("redis-server", "6.2.14")
+    data = DataDir(tmp_path / "data")
+    data.create()
+    await EmbeddedRedis(data, port=20_001, account=None, marks={}).prepare()
+    config = (data.redis / "redis.conf").read_text()
+    assert "appendfilename appendonly-6.aof\n" in config
+    assert "appenddirname" not in config

@@ -141,6 +141,7 @@ class Keys:
     def __init__(self, caller: Caller = CALLER) -> None:
         self._caller = caller
         self.asked: list[str] = []
+        self.uses: list[Caller] = []
 
     def peek(self, secret: str) -> Caller | None:
         """Return the caller once it is known."""
@@ -150,6 +151,10 @@ class Keys:
         """Return the caller."""
         self.asked.append(secret)
         return self._caller if secret == SECRET else None
+
+    def used(self, caller: Caller) -> None:
+        """Note a use."""
+        self.uses.append(caller)
 
 
 class Things:

@@ -64,3 +64,15 @@ async def test_a_scope_that_the_key_lacks_is_named() -> None:
     with pytest.raises(Problem, match="webhooks") as caught:
         await authenticated(http_scope("GET", "/", [KEY]), Keys(), "webhooks")
     assert caught.value.code is Code.PERMISSION_DENIED
+
+
+async def test_each_request_with_a_valid_key_is_a_use_of_it() -> None:
+    """Also where the key lacks the scope; without a valid key there is none."""
+    keys = Keys()
+    for _ in range(3):
+        await authenticated(http_scope("GET", "/", [KEY]), keys, _SCOPE)
+    with pytest.raises(Problem):
+        await authenticated(http_scope("GET", "/", [KEY]), keys, "webhooks")
+    with pytest.raises(Problem):
+        await authenticated(http_scope("GET", "/", [(b"authorization", b"Bearer sk_test_unknown")]), keys, _SCOPE)
+    assert keys.uses == [CALLER] * 4
