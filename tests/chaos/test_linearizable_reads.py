@@ -39,7 +39,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.slow]
 
 _SECONDS = float(os.environ.get("EASYPAY_TEST_SECONDS", "20"))
 _PAYMENTS, _READERS, _WRITERS = 40, 32, 8
-_READS_PER_S_MIN = 50_000 / 60
+_READS_PER_S_MIN = (50_000 if _SECONDS >= 60 else 25_000) / 60
+"""In a short run there are as many faults of each kind, so for half of it a replica or a shard is away."""
 _NEAR_SHARE_MIN = 0.8
 _COUNTED_MIN = 0.25
 """The counts of processes that died are lost with the last shard that heard of them; some must be left to judge by."""
