@@ -58,13 +58,19 @@ class Faults:
         started = loop.time()
         while True:
             for fault in self._random.sample(list(Fault), len(Fault)):
-                await asyncio.sleep(self._random.uniform(_PAUSE_MIN_S, _PAUSE_MAX_S))
+                await asyncio.sleep(self._pause_s(until - loop.time()))
                 await self._until_all_serve()
                 if loop.time() >= until:
                     return
                 pid = await self._strike(fault)
                 self.counts[fault] += 1
                 print(f"{loop.time() - started:6.2f} s: {fault} (process {pid})")
+
+    def _pause_s(self, left_s: float) -> float:
+        """Return how long to wait for the next one: less where time runs short for kinds that have not happened yet."""
+        pause_s = self._random.uniform(_PAUSE_MIN_S, _PAUSE_MAX_S)
+        missing = len(Fault) - len(self.counts)
+        return min(pause_s, max(0.0, left_s) / (2 * missing)) if missing else pause_s
 
     async def _strike(self, fault: Fault) -> int:
         """Let it happen to a process, and return which."""
