@@ -12,6 +12,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import NamedTuple
 
 from actors.cache.coherence.flights import Flights
@@ -49,6 +50,11 @@ LOAD_TIMEOUT_S = 3.0
 HELD_MAX = 200_000
 # Measured: an `_Entry` with the numbers that it alone refers to, beside what the store counts for each key.
 _ENTRY_BYTES = 200
+# Measured, each with its key: what is kept beside the store.
+_TAG_BYTES, _FENCE_BYTES, _TAG_READS_BYTES, _FLIGHT_BYTES = 220, 250, 300, 400
+# Near caches of the default size hold as much of a default shard as six processes can. A process that is refused asks
+# the shard each time.
+_DIRECTORY_PART = 0.25
 _SELF = 0
 _READS_WORTH_CACHING = 3
 _TAG_READS_MAX = 10_000
@@ -141,7 +147,7 @@ class CacheShard:
         # is enough to remember those of recent changes.
         self._fences: OrderedDict[str, int] = OrderedDict()
         self._fences_max = max(_FENCES_MIN, bound_bytes // _BYTES_PER_FENCE)
-        self._directory = Directory(lease_s, held_max, incarnation << 32)
+        self._directory = Directory(lease_s, held_max, int(bound_bytes * _DIRECTORY_PART), incarnation << 32)
         self._transitions = Transitions()
         self._beginnings: dict[tuple[int, int], _Beginning] = {}
         self._flights = Flights(LOAD_TIMEOUT_S, incarnation << 32)
@@ -182,7 +188,9 @@ class CacheShard:
         """
         now = self._clock()
         reader = self._directory.get(session)
-        return [self._read(reader, want, now) for want in wants]
+        answers = [self._read(reader, want, now) for want in wants]
+        self._make_room()
+        return answers
 
     async def wait(self, session: int, want: Want, token: int) -> Answer:
         """Answer a read once the load of that token has ended; perhaps by handing the load over.
@@ -248,6 +256,7 @@ class CacheShard:
                     self._give_up(message)
                 case End():
                     self._end(session, message)
+        self._make_room()
 
     # Writes
 
@@ -456,9 +465,11 @@ class CacheShard:
             self._outdated_fills += 1
             return False
         entry = _Entry(value, version, now + jittered(ttl_s, self._draw), load_s, tag, self._sequence)
+        size_bytes = _ENTRY_BYTES + (len(value) if value is not None else 0)
         if tag is not None:
             self._tags.setdefault(tag, _Tag()).entries += 1
-        if not self._store.put(key, entry, _ENTRY_BYTES + (len(value) if value is not None else 0)):
+            size_bytes += _TAG_BYTES + getsizeof(tag)
+        if not self._store.put(key, entry, size_bytes):
             self._evicted(key, entry)
         elif known is not None:
             self._evicted(key, known)
@@ -490,6 +501,15 @@ class CacheShard:
             self._fences[key] = entry.version
             if len(self._fences) > self._fences_max:
                 self._fences.popitem(last=False)
+
+    def _make_room(self) -> None:
+        """Leave the store what the rest of the shard does not take of the bound."""
+        self._store.reserve(
+            self._directory.bytes_used
+            + _FENCE_BYTES * len(self._fences)
+            + _TAG_READS_BYTES * len(self._tag_reads)
+            + _FLIGHT_BYTES * len(self._flights)
+        )
 
     def _forget(self, key: str) -> None:
         entry = self._store.remove(key)

@@ -12,18 +12,17 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from cluster.data_dir import DataDir
-from cluster.embedded import redis
-from cluster.state import StateFile
-from tests.chaos.killer import REPLICA, Killer
+from tests.chaos.killer import REPLICA, SHARD, Killer
+from tests.chaos.redis_beneath import RedisBeneath
 from tests.chaos.replicas import replica_urls
 
-_SHARD = "ray::CacheShardActor"
 _STALL_S = 3.0
 """Longer than the lease of what a process holds near."""
 _VISIT_S = 0.3
 """How long a visit takes to reach the sockets of a stalled process."""
-_PAUSE_MIN_S, _PAUSE_MAX_S = 2.5, 4.5
+_PAUSE_MIN_S, _PAUSE_MAX_S = 1.0, 2.5
+_REDIS_USED_AFTER_S = 2.0
+"""About so long after it is back a shard tries it again."""
 _REPLICAS = 2
 
 
@@ -43,13 +42,15 @@ class Faults:
     waits in its sockets: it is the first that the process serves, out of what it held when it was stopped.
     """
 
-    def __init__(self, data_dir: Path, seed: int, visit: Callable[[str], None]) -> None:
+    def __init__(self, data_dir: Path, redis: RedisBeneath, seed: int, visit: Callable[[str], None]) -> None:
         self._data_dir = data_dir
+        self._redis = redis
         self._visit = visit
         self._killer = Killer(data_dir, seed)
         self._random = random.Random(seed)
         self.counts: Counter[Fault] = Counter()
         self.replicas_killed_at: list[float] = []
+        self.redis_away: list[tuple[float, float]] = []
 
     async def suffer(self, until: float) -> None:
         """Let a fault happen every few seconds until the loop's time `until`."""
@@ -57,7 +58,7 @@ class Faults:
         started = loop.time()
         while True:
             for fault in self._random.sample(list(Fault), len(Fault)):
-                await asyncio.sleep(self._random.uniform(_PAUSE_MIN_S, _PAUSE_MAX_S))
+                await asyncio.sleep(self._pause_s(until - loop.time()))
                 await self._until_all_serve()
                 if loop.time() >= until:
                     return
@@ -65,13 +66,19 @@ class Faults:
                 self.counts[fault] += 1
                 print(f"{loop.time() - started:6.2f} s: {fault} (process {pid})")
 
+    def _pause_s(self, left_s: float) -> float:
+        """Return how long to wait for the next one: less where time runs short for kinds that have not happened yet."""
+        pause_s = self._random.uniform(_PAUSE_MIN_S, _PAUSE_MAX_S)
+        missing = len(Fault) - len(self.counts)
+        return min(pause_s, max(0.0, left_s) / (2 * missing)) if missing else pause_s
+
     async def _strike(self, fault: Fault) -> int:
         """Let it happen to a process, and return which."""
         match fault:
             case Fault.SHARD_KILLED:
-                return self._kill(await self._find(_SHARD))
+                return self._kill(await self._find(SHARD))
             case Fault.REDIS_KILLED:
-                return self._kill([self._redis()])
+                return await self._kill_redis()
             case Fault.REPLICA_KILLED:
                 replicas = await self._find(REPLICA)
                 self.replicas_killed_at.append(asyncio.get_running_loop().time())
@@ -87,11 +94,12 @@ class Faults:
     async def _find(self, title: str) -> list[int]:
         return sorted(await asyncio.to_thread(self._killer.find, title))
 
-    def _redis(self) -> int:
-        """Return the server's process: it writes its title over its environment, so it does not show its mark."""
-        state = StateFile(DataDir(self._data_dir).state_file).read()
-        assert state is not None, "the launcher runs"
-        return int(state["children"][redis.NAME]["pid"])
+    async def _kill_redis(self) -> int:
+        loop = asyncio.get_running_loop()
+        at = loop.time()
+        pid = await self._redis.kill_one(self._random)
+        self.redis_away.append((at, loop.time() + _REDIS_USED_AFTER_S))
+        return pid
 
     def _kill(self, pids: list[int]) -> int:
         pid = self._random.choice(pids)

@@ -13,6 +13,7 @@ from cluster.data_dir import DataDir
 from cluster.instance import marked_processes
 
 REPLICA = "ray::ServeReplica:easypay:gateway"
+SHARD = "ray::CacheShardActor"
 POOL_MANAGER = "ray::PoolManagerActor"
 RESOLVER = "ray::ResolverActor"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -26,7 +28,7 @@ from tests.support.postgres import APP_ROLE, TestPostgres
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
-_FINAL_WITHIN_S = 30.0
+_FINAL_WITHIN_S, _DEAD_WITHIN_S = 30.0, 60.0
 _OPERATIONS = ("charge", "capture", "void", "refund")
 
 
@@ -64,6 +66,49 @@ async def _repeated(services: Services, plan: dict[str, str]) -> Answer:
             return answer
 
 
+class _Crashing:
+    """The program that makes processes which die, one after the other."""
+
+    def __init__(self, program: Process) -> None:
+        self._program = program
+        self._turn = asyncio.Lock()
+
+    async def die(self, plan: dict[str, str]) -> None:
+        """Have a process do as planned and die."""
+        assert self._program.stdin is not None
+        assert self._program.stdout is not None
+        async with self._turn, asyncio.timeout(_DEAD_WITHIN_S):
+            self._program.stdin.write(json.dumps(plan).encode() + b"\n")
+            assert int(await self._program.stdout.readline()) == -signal.SIGKILL, plan
+
+
+@asynccontextmanager
+async def _crashing() -> AsyncIterator[_Crashing]:
+    program = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chaos.crashing_attempt"), cwd=Path(__file__).parents[2], stdin=PIPE, stdout=PIPE
+    )
+    try:
+        yield _Crashing(program)
+    finally:
+        assert program.stdin is not None
+        program.stdin.close()
+        await program.wait()
+
+
+async def _die_at_each_step(survivor: Services, crashing: _Crashing, operation: str, places: dict[str, str]) -> None:
+    """Kill an operation at each of its steps, and repeat it."""
+    for step in Step:
+        merchant = new_id()
+        plan = {
+            "operation": operation, "step": step.value, "merchant": str(merchant), "key": new_id().hex,
+            "payment": str(await _prepared(survivor, merchant, operation)), **places,
+        }  # fmt: skip
+        await crashing.die(plan)
+        async with asyncio.timeout(_FINAL_WITHIN_S):
+            answer = await _repeated(survivor, plan)
+        print(f"{operation} killed at {step}: {answer.state} {answer.code or ''}")
+
+
 async def _sweeping(services: Services) -> None:
     while True:
         await services.resolver.sweep()
@@ -76,27 +121,12 @@ async def test_death_between_any_two_steps(postgres: TestPostgres, tmp_path: Pat
     acquirer = AcquirerProcess(tmp_path / "ledger.db")
     url = postgres.url(APP_ROLE)
     try:
-        async with gateway_services(url, processor_url=acquirer.url) as survivor:
+        async with gateway_services(url, processor_url=acquirer.url) as survivor, _crashing() as crashing:
             sweeping = asyncio.create_task(_sweeping(survivor))
-            for operation in _OPERATIONS:
-                for step in Step:
-                    merchant = new_id()
-                    plan = {
-                        "operation": operation, "step": step.value, "merchant": str(merchant), "key": new_id().hex,
-                        "payment": str(await _prepared(survivor, merchant, operation)), "database": url,
-                        "processor": acquirer.url,
-                    }  # fmt: skip
-                    died = await asyncio.to_thread(
-                        subprocess.run,
-                        [sys.executable, "-m", "tests.chaos.crashing_attempt", json.dumps(plan)],
-                        cwd=Path(__file__).parents[2],
-                        capture_output=True,
-                        timeout=60,
-                    )
-                    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
-                    async with asyncio.timeout(_FINAL_WITHIN_S):
-                        answer = await _repeated(survivor, plan)
-                    print(f"{operation} killed at {step}: {answer.state} {answer.code or ''}")
+            places = {"database": url, "processor": acquirer.url}
+            async with asyncio.TaskGroup() as operations:
+                for operation in _OPERATIONS:
+                    operations.create_task(_die_at_each_step(survivor, crashing, operation, places))
             sweeping.cancel()
         comparison = await compare(postgres.url(), acquirer)
         print(comparison)

@@ -9,7 +9,6 @@ import signal
 import uuid
 from collections import Counter
 from contextlib import suppress
-from pathlib import Path
 
 import aiohttp
 import asyncpg
@@ -17,11 +16,16 @@ import psutil
 import pytest
 
 from cluster.data_dir import DataDir
-from tests.e2e.gateway import RunningGateway, logged_incidents, running_gateway
+from tests.e2e.gateway import RunningGateway, logged_incidents
 from tests.support.acquirer import AcquirerProcess
 from tests.support.books import compare
 
-pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.parametrize("kind", ["acquirer"], indirect=True, scope="package"),
+]
 
 _CLIENTS = 20
 _BEFORE_S, _AWAY_S, _AFTER_S = 4.0, 5.0, 14.0
@@ -105,13 +109,7 @@ async def _check(gateway: RunningGateway, paid: dict[str, int]) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_postgresql_restarts_under_load(tmp_path: Path) -> None:
+def test_postgresql_restarts_under_load(gateway: RunningGateway, acquirer: AcquirerProcess) -> None:
     """The server crashes several times within five seconds and is started again by the launcher."""
-    acquirer = AcquirerProcess(tmp_path / "ledger.db")
-    try:
-        environment = {"PROCESSOR_URL": acquirer.url, "RATE_LIMIT_PER_MINUTE": "0"}
-        with running_gateway("--replicas", "2", **environment) as gateway:
-            asyncio.run(_run(gateway))
-            print(asyncio.run(compare(gateway.facts["database_url"], acquirer)))
-    finally:
-        acquirer.kill()
+    asyncio.run(_run(gateway))
+    print(asyncio.run(compare(gateway.facts["database_url"], acquirer)))

@@ -116,7 +116,7 @@ async def _drained(cache: CacheClient) -> None:
     give_up = asyncio.get_running_loop().time() + _DRAINED_WITHIN_S
     while True:
         snapshot = (await cache.snapshots())[_SHARD]
-        if snapshot is not None and snapshot.unapplied == 0 and not snapshot.journal_fault:
+        if snapshot is not None and snapshot.state.unapplied == 0 and not snapshot.state.journal_fault:
             return
         assert asyncio.get_running_loop().time() < give_up, f"not applied in time: {snapshot}"
         await asyncio.sleep(0.05)

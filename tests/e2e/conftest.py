@@ -7,17 +7,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.gateway import RunningGateway, running_gateway
+from tests.e2e.gateway import TEST_ENVIRONMENT, TEST_OPTIONS, RunningGateway, running_gateway
 from tests.e2e.merchant import Merchant, new_merchant
 
-TEST_ENVIRONMENT = {"RATE_LIMIT_PER_MINUTE": "0", "PROCESSOR_TIMEOUT_S": "4"}
-"""No limit, and a processor that is given up on rather soon, yet not before its slow answers."""
 
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway() -> Iterator[RunningGateway]:
     """Run a gateway of two replicas with the simulator in process."""
-    with running_gateway("--replicas", "2", **TEST_ENVIRONMENT) as running:
+    with running_gateway(*TEST_OPTIONS, **TEST_ENVIRONMENT) as running:
         yield running
 
 

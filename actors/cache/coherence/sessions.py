@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from sys import getsizeof
 
 from actors.cache.messages import NoSession, Notices, Publication, Update
 
 UPDATE_WITHIN_S = 0.02
 """How long what a key has become waits for a notice to travel with. Reads of it go to the shard meanwhile."""
+
+# Measured: the number of a permission, and its place in a dict under churn.
+_HOLD_BYTES = 110
 
 
 class Session:
@@ -23,6 +27,7 @@ class Session:
         "acknowledged",
         "heard_at",
         "held",
+        "held_bytes",
         "id",
         "listener",
         "notices",
@@ -38,6 +43,7 @@ class Session:
         self.heard_at = now
         self.acknowledged = sequence
         self.held: dict[str, int] = {}
+        self.held_bytes = 0
         self.notices: dict[str, int] = {}
         self.updates: dict[str, Update] = {}
         self.updates_are_due = False
@@ -105,13 +111,15 @@ class Session:
 
 
 class Directory:
-    """All sessions of a shard."""
+    """All sessions of a shard. What processes may hold near takes memory here, ``bytes_used``, within a bound."""
 
-    def __init__(self, lease_s: float, held_max: int, first_session: int) -> None:
+    def __init__(self, lease_s: float, held_max: int, bytes_max: int, first_session: int) -> None:
         self._lease_s = lease_s
         self._held_max = held_max
+        self._bytes_max = bytes_max
         self._next_session = first_session
         self._holds = 0
+        self.bytes_used = 0
         self._sessions: dict[int, Session] = {}
 
     def __iter__(self) -> Iterator[Session]:
@@ -135,8 +143,12 @@ class Directory:
 
     def hold(self, session: Session, key: str) -> int:
         """Note that the process may keep the key near; return the number of this permission, 0: it may not."""
-        if key not in session.held and len(session.held) >= self._held_max:
-            return 0
+        if key not in session.held:
+            size_bytes = _size_bytes(key)
+            if len(session.held) >= self._held_max or self.bytes_used + size_bytes > self._bytes_max:
+                return 0
+            session.held_bytes += size_bytes
+            self.bytes_used += size_bytes
         self._holds += 1
         session.held[key] = self._holds
         return self._holds
@@ -146,7 +158,7 @@ class Directory:
         for key, hold in drops:
             # A later permission for the same key has crossed this report on the wire.
             if session.held.get(key) == hold:
-                del session.held[key]
+                self._take_back(session, key)
 
     def revoke(self, key: str, sequence: int, writer: Session | None) -> list[asyncio.Future[None]]:
         """Have every holder of the key drop it; return what is done once each has, or is not believed any more.
@@ -157,7 +169,8 @@ class Directory:
         """
         acknowledgements: list[asyncio.Future[None]] = []
         for session in self._sessions.values():
-            if session.held.pop(key, None) is not None:
+            if key in session.held:
+                self._take_back(session, key)
                 session.notify(sequence, key)
             if session is not writer and key in session.notices:
                 acknowledgements.append(session.acknowledgement_of(session.notices[key]))
@@ -203,5 +216,15 @@ class Directory:
         lapsed = [session for session in self._sessions.values() if session.heard_at + self._lease_s <= now]
         for session in lapsed:
             del self._sessions[session.id]
+            self.bytes_used -= session.held_bytes
             session.end()
         return lapsed
+
+    def _take_back(self, session: Session, key: str) -> None:
+        del session.held[key]
+        session.held_bytes -= _size_bytes(key)
+        self.bytes_used -= _size_bytes(key)
+
+
+def _size_bytes(key: str) -> int:
+    return getsizeof(key) + _HOLD_BYTES

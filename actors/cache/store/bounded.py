@@ -45,7 +45,8 @@ class BoundedStore(Generic[Value]):
     ten uses for each entry.
 
     The bound counts memory: payloads, keys, the objects around them, and the sketch, a 32nd part of it. Where a value
-    is more than one bytes object, the caller adds the rest of its objects to the size.
+    is more than one bytes object, the caller adds the rest of its objects to the size. What the caller keeps beside the
+    store, it may have count too: ``reserve``.
 
     Source: W-TinyLFU (Einziger, Friedman, Manes, TinyLFU, ACM TOS 13(4), 2017), and for sizes their AV (Lightweight
     robust size aware cache management, ACM TOS 18(3), 2022).
@@ -60,6 +61,8 @@ class BoundedStore(Generic[Value]):
         """
         self._evicted = evicted
         self._sketch = Sketch(int(bound_bytes * _SKETCH_PART))
+        self._reservable = (bound_bytes * 3) // 4 - self._sketch.size_bytes
+        self._reserved = 0
         self._bound = bound_bytes - self._sketch.size_bytes
         assert self._bound > 0, bound_bytes
         self._window_bound = max(int(self._bound * _WINDOW_PART), min(self._bound // 4, _WINDOW_BYTES_MIN))
@@ -80,8 +83,8 @@ class BoundedStore(Generic[Value]):
 
     @property
     def bytes_used(self) -> int:
-        """Memory in use, never more than the bound."""
-        return self._used + self._sketch.size_bytes
+        """Memory in use, what is reserved included; never more than the bound."""
+        return self._used + self._sketch.size_bytes + self._reserved
 
     @property
     def evictions(self) -> int:
@@ -134,6 +137,14 @@ class BoundedStore(Generic[Value]):
         self._report(known)
         return False
 
+    def reserve(self, size_bytes: int) -> None:
+        """Leave so much of the bound to what is kept beside the store, in place of what was reserved before; evict what
+        has no room any more. A quarter of the bound stays the store's, whatever is asked for. Safe to repeat."""
+        size_bytes = min(size_bytes, self._reservable)
+        self._bound -= size_bytes - self._reserved
+        self._reserved = size_bytes
+        self._make_room()
+
     def remove(self, key: str) -> Value | None:
         """Forget the key and return its value, or None; how often it was used is remembered."""
         entry = self._entries.get(key)
@@ -153,10 +164,14 @@ class BoundedStore(Generic[Value]):
         self._take_in(entry, self._window)
         while self._window.bytes_used > self._window_bound:
             self._leave_window(self._window.oldest)
-        while self._used > self._bound:
-            # The window takes back what the rest used of it.
-            self._evict((self._probation if self._probation.bytes_used else self._protected).oldest)
+        # The window takes back what the rest used of it.
+        self._make_room()
         return True
+
+    def _make_room(self) -> None:
+        # The window alone is smaller than the bound, so others are there.
+        while self._used > self._bound:
+            self._evict((self._probation if self._probation.bytes_used else self._protected).oldest)
 
     def _insert_large(self, entry: Entry[Value]) -> bool:
         """Admit or refuse what does not fit into the window."""

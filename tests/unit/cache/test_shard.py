@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -464,6 +465,40 @@ def test_the_bound_holds_and_the_snapshot_says_so() -> None:
         assert state.loading == state.changing == 0
 
     _play(story, bound_bytes=400_000)
+
+
+def test_who_holds_what_takes_a_quarter_of_the_bound_at_the_most() -> None:
+    """Beyond it nobody may keep more near, until something is let go of or a process is not believed any more."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        keys = [f"payment:{number:05d}" for number in range(2000)]
+        holds = dict(zip(keys, _holds(shard, session, keys), strict=True))
+        held = shard.snapshot().state.held
+        assert 20_000 < held * (sys.getsizeof(keys[0]) + 100) <= 25_000
+        assert [key for key, hold in holds.items() if hold] == keys[:held]
+        assert shard.snapshot().state.bytes_used <= 100_000
+        silent = shard.open_session("silent").session
+        assert _holds(shard, silent, keys[:10]) == [0] * 10
+        drops = [(key, hold) for key, hold in holds.items() if hold][:10]
+        await shard.listen(session, 0, drops, None)
+        assert all(_holds(shard, silent, keys[:10]))
+        assert _holds(shard, session, keys[:1]) == [0]
+        await asyncio.sleep(2 * LEASE_S)
+        assert all(_holds(shard, session, keys[:10]))
+
+    _play(story, bound_bytes=100_000)
+
+
+def _holds(shard: CacheShard, session: int, keys: list[str]) -> list[int]:
+    """Return the permissions to keep keys near, one after the other."""
+    holds: list[int] = []
+    for key in keys:
+        answer = _read(shard, session, key, hold=True)
+        if isinstance(answer, Load):
+            shard.tell(session, [GiveUp(key, answer.token)])
+        assert isinstance(answer, Load | Hit)
+        holds.append(answer.hold)
+    return holds
 
 
 def test_messages_that_come_twice_do_no_harm() -> None:

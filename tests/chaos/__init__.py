@@ -1,0 +1,1 @@
+"""Kills what the gateway is made of. A package, so that its gateways end with its last test."""

@@ -1,0 +1,60 @@
+"""What operators see of the cache."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+_EVERY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentReads:
+    """How reads of payments ended until now, in all processes that live."""
+
+    reads: int
+    hits: int
+    loads: int
+    bypassed: int
+
+    def hit_rate_since(self, earlier: PaymentReads) -> float:
+        """Return the part of the reads since then that cost no load."""
+        return (self.hits - earlier.hits) / max(1, self.reads - earlier.reads)
+
+
+class CacheState:
+    """Asks a gateway for it, as `GET /ops/api/cache` does."""
+
+    def __init__(self, http: aiohttp.ClientSession, admin_key: str) -> None:
+        self._http = http
+        self._headers = {"Authorization": f"Bearer {admin_key}"}
+
+    async def shards(self) -> dict[str, dict[str, Any]]:
+        """Return the state of each shard by its name."""
+        return {shard["name"]: shard for shard in (await self._read())["shards"]}
+
+    async def payment_reads(self) -> PaymentReads:
+        """Return the counts of payments."""
+        counts = (await self._read())["models"]["payment"]
+        hits = counts["near_hits"] + counts["joined"] + counts["shard_hits"]
+        return PaymentReads(counts["reads"], hits, counts["loads"], sum(counts["bypasses"].values()))
+
+    async def until_redis_is_used(self, within_s: float) -> float:
+        """Wait until all shards serve and use Redis; return how many seconds that took, fail after `within_s`."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while True:
+            shards = await self.shards()
+            if all(shard["ready"] and shard["redis"] for shard in shards.values()):
+                return loop.time() - started
+            assert loop.time() < started + within_s, shards
+            await asyncio.sleep(_EVERY_S)
+
+    async def _read(self) -> dict[str, Any]:
+        async with self._http.get("/ops/api/cache", headers=self._headers) as answer:
+            assert answer.status == 200, await answer.text()
+            state: dict[str, Any] = await answer.json()
+            return state
