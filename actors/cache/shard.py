@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from sys import getsizeof
 from typing import NamedTuple
 
 from actors.cache.coherence.flights import Flights
@@ -39,7 +36,8 @@ from actors.cache.messages import (
     Welcome,
 )
 from actors.cache.quiet import quiet_name
-from actors.cache.store.bounded import BoundedStore
+from actors.cache.store.values import Stored, Values
+from actors.cache.tag_reads import TagReads
 
 LEASE_S = 2.0
 """How long a process may serve what it holds near after it last asked the shard. A shard that restarted holds
@@ -48,53 +46,12 @@ LISTEN_S = 0.4
 """How long a listen stays open: several fit into a lease, so that a stall of a second costs nothing."""
 LOAD_TIMEOUT_S = 3.0
 HELD_MAX = 200_000
-# Measured: an `_Entry` with the numbers that it alone refers to, beside what the store counts for each key.
-_ENTRY_BYTES = 200
-# Measured, each with its key: what is kept beside the store.
-_TAG_BYTES, _FENCE_BYTES, _TAG_READS_BYTES, _FLIGHT_BYTES = 220, 250, 300, 400
+# Measured, with its key.
+_FLIGHT_BYTES = 400
 # Near caches of the default size hold as much of a default shard as six processes can. A process that is refused asks
 # the shard each time.
 _DIRECTORY_PART = 0.25
 _SELF = 0
-_READS_WORTH_CACHING = 3
-_TAG_READS_MAX = 10_000
-_FENCES_MIN, _BYTES_PER_FENCE = 1000, 16 * 1024
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A value; ``sequence`` is the number of invalidations when it was stored."""
-
-    value: bytes | None
-    version: int
-    expires_at: float
-    load_s: float
-    tag: str | None
-    sequence: int
-
-
-@dataclass(slots=True)
-class _Tag:
-    """A group of keys that is invalidated at once. ``entries`` counts those that are stored."""
-
-    sequence: int = 0
-    entries: int = 0
-
-
-@dataclass(slots=True)
-class _TagReads:
-    """How much is read under a tag: since its last change, and within the second that began at ``window``."""
-
-    window: float
-    in_window: int = 0
-    since_change: int = 0
-
-    def note(self, now: float) -> None:
-        """Count one read."""
-        if now >= self.window + 1:
-            self.window, self.in_window = now, 0
-        self.in_window += 1
-        self.since_change += 1
 
 
 class _Beginning(NamedTuple):
@@ -140,13 +97,8 @@ class CacheShard:
         self._stored = stored
         self._ready_at = clock() + lease_s
         self._sequence = incarnation << 32
-        self._store: BoundedStore[_Entry] = BoundedStore(bound_bytes, evicted=self._evicted)
-        self._tags: dict[str, _Tag] = {}
-        self._tag_reads: OrderedDict[str, _TagReads] = OrderedDict()
-        # What protects a key from a late fill is its token; versions guard against loads from a lagging replica, so it
-        # is enough to remember those of recent changes.
-        self._fences: OrderedDict[str, int] = OrderedDict()
-        self._fences_max = max(_FENCES_MIN, bound_bytes // _BYTES_PER_FENCE)
+        self._values = Values(bound_bytes)
+        self._tag_reads = TagReads()
         self._directory = Directory(lease_s, held_max, int(bound_bytes * _DIRECTORY_PART), incarnation << 32)
         self._transitions = Transitions()
         self._beginnings: dict[tuple[int, int], _Beginning] = {}
@@ -238,8 +190,7 @@ class CacheShard:
 
     def hottest(self, count: int) -> list[str]:
         """Return the keys that are worth the most, pages not among them."""
-        found = self._store.hottest(2 * count)
-        return [key for key in found if (entry := self._store.peek(key)) is not None and entry.tag is None][:count]
+        return self._values.hottest(count)
 
     @property
     def sequence(self) -> int:
@@ -303,10 +254,10 @@ class CacheShard:
         """Return the state of this shard."""
         state = ShardState(
             ready=self._ready_at <= self._clock(),
-            entries=len(self._store),
-            bytes_used=self._store.bytes_used,
+            entries=len(self._values),
+            bytes_used=self._values.bytes_used,
             bound_bytes=self._bound_bytes,
-            evictions=self._store.evictions,
+            evictions=self._values.evictions,
             sessions=len(self._directory),
             held=sum(len(session.held) for session in self._directory),
             changing=len(self._transitions),
@@ -325,10 +276,10 @@ class CacheShard:
         wanted = dict.fromkeys(keys)
         if prefixes:
             held = (key for session in self._directory for key in session.held)
-            known = (*self._store.hottest(len(self._store)), *self._flights, *held)
+            known = (*self._values.keys(), *self._flights, *held)
             wanted.update(dict.fromkeys(key for key in known if key.startswith(prefixes)))
-        values = sum(key in self._store for key in wanted)
-        grouped = sum(self._tags[tag].entries for tag in tags if tag in self._tags)
+        values = sum(key in self._values for key in wanted)
+        grouped = sum(map(self._values.under, tags))
         self._sequence += 1
         for acknowledgement in self._invalidate(tuple(wanted), tags, None):
             await acknowledgement
@@ -351,30 +302,18 @@ class CacheShard:
     def _grant_quiet(self, writer: Session, tags: Iterable[str]) -> tuple[tuple[str, int], ...]:
         """Let the writer know under which of the tags nothing is cached: of those that are hardly read between two
         changes. What was stored under them is void by now."""
-        quiet: list[tuple[str, int]] = []
-        for tag in tags:
-            read = self._tag_reads.get(tag)
-            if read is None or read.since_change < _READS_WORTH_CACHING:
-                hold = self._directory.hold(writer, quiet_name(tag))
-                if hold:
-                    quiet.append((tag, hold))
-            if read is not None:
-                read.since_change = 0
-        return tuple(quiet)
+        calm = [tag for tag in tags if not self._tag_reads.changed(tag)]
+        holds = [(tag, self._directory.hold(writer, quiet_name(tag))) for tag in calm]
+        return tuple((tag, hold) for tag, hold in holds if hold)
 
     def _is_quiet(self, tag: str, now: float) -> bool:
         """Say whether a writer counts on nothing being cached under the tag. Where it is read a lot, have it know that
         this ends: until it has heard, nothing is cached."""
-        read = self._tag_reads.get(tag)
-        if read is None:
-            read = self._tag_reads[tag] = _TagReads(now)
-            if len(self._tag_reads) > _TAG_READS_MAX:
-                self._tag_reads.popitem(last=False)
-        read.note(now)
+        is_read = self._tag_reads.note(tag, now)
         name = quiet_name(tag)
         if not self._directory.knows(name):
             return False
-        if read.in_window >= _READS_WORTH_CACHING:
+        if is_read:
             self._sequence += 1
             self._directory.revoke(name, self._sequence, None)
         return True
@@ -420,31 +359,19 @@ class CacheShard:
         if tag is not None and self._is_quiet(tag, now):
             return Bypass("quiet")
         hold = self._directory.hold(reader, key) if want.hold else 0
-        entry = self._usable(key, now)
-        if entry is not None:
-            refresh = self._refresh(entry, key, reader, now)
-            return Hit(entry.value, entry.version, entry.expires_at - now, self._sequence, hold, refresh)
+        stored = self._values.get(key, now)
+        if stored is not None:
+            refresh = self._refresh(stored, key, reader, now)
+            return Hit(stored.value, stored.version, stored.expires_at - now, self._sequence, hold, refresh)
         flight = self._flights.find(key, now)
         if flight is not None:
             return Wait(flight.token)
         return Load(self._flights.begin(key, tag, reader.id, now).token, self._sequence, hold)
 
-    def _usable(self, key: str, now: float) -> _Entry | None:
-        entry = self._store.get(key)
-        if entry is None:
-            return None
-        if entry.tag is not None and entry.sequence < self._tags[entry.tag].sequence:
-            self._forget(key)
-            return None
-        if entry.expires_at <= now:
-            self._leave_version(key, entry)
-            return None
-        return entry
-
-    def _refresh(self, entry: _Entry, key: str, reader: Session, now: float) -> int:
-        if not refresh_is_due(entry.expires_at - now, entry.load_s, self._draw) or self._flights.find(key, now):
+    def _refresh(self, stored: Stored, key: str, reader: Session, now: float) -> int:
+        if not refresh_is_due(stored.expires_at - now, stored.load_s, self._draw) or self._flights.find(key, now):
             return 0
-        return self._flights.begin(key, entry.tag, reader.id, now).token
+        return self._flights.begin(key, stored.tag, reader.id, now).token
 
     def _put(
         self,
@@ -460,19 +387,10 @@ class CacheShard:
     ) -> bool:
         """Store a value, if there is room; False where it is older than what is known of the key."""
         self._sequence += 1
-        known = self._store.peek(key)
-        if version < max(self._fences.get(key, 0), known.version if known is not None else 0):
+        expires_at = now + jittered(ttl_s, self._draw)
+        if not self._values.put(key, Stored(value, version, expires_at, load_s, tag, self._sequence)):
             self._outdated_fills += 1
             return False
-        entry = _Entry(value, version, now + jittered(ttl_s, self._draw), load_s, tag, self._sequence)
-        size_bytes = _ENTRY_BYTES + (len(value) if value is not None else 0)
-        if tag is not None:
-            self._tags.setdefault(tag, _Tag()).entries += 1
-            size_bytes += _TAG_BYTES + getsizeof(tag)
-        if not self._store.put(key, entry, size_bytes):
-            self._evicted(key, entry)
-        elif known is not None:
-            self._evicted(key, known)
         if is_new and tag is None and value is not None:
             self._stored(key, self._sequence, version, value, ttl_s)
         return True
@@ -483,43 +401,15 @@ class CacheShard:
         acknowledgements: list[asyncio.Future[None]] = []
         for key in keys:
             self._flights.call_off(key)
-            entry = self._store.peek(key)
-            if entry is not None:
-                self._leave_version(key, entry)
+            self._values.void(key)
             acknowledgements += self._directory.revoke(key, self._sequence, writer)
         for tag in tags:
             self._flights.call_off(tag)
-            if tag in self._tags:
-                self._tags[tag].sequence = self._sequence
+            self._values.void_tag(tag, self._sequence)
         return acknowledgements
 
-    def _leave_version(self, key: str, entry: _Entry) -> None:
-        """Forget the value and remember its version: an older one that arrives late is not taken."""
-        self._forget(key)
-        if entry.version > 0:
-            self._fences.pop(key, None)
-            self._fences[key] = entry.version
-            if len(self._fences) > self._fences_max:
-                self._fences.popitem(last=False)
-
     def _make_room(self) -> None:
-        """Leave the store what the rest of the shard does not take of the bound."""
-        self._store.reserve(
-            self._directory.bytes_used
-            + _FENCE_BYTES * len(self._fences)
-            + _TAG_READS_BYTES * len(self._tag_reads)
-            + _FLIGHT_BYTES * len(self._flights)
+        """Leave the values what the rest of the shard does not take of the bound."""
+        self._values.reserve(
+            self._directory.bytes_used + self._tag_reads.bytes_used + _FLIGHT_BYTES * len(self._flights)
         )
-
-    def _forget(self, key: str) -> None:
-        entry = self._store.remove(key)
-        if entry is not None:
-            self._evicted(key, entry)
-
-    def _evicted(self, _key: str, entry: _Entry) -> None:
-        if entry.tag is None:
-            return
-        tag = self._tags[entry.tag]
-        tag.entries -= 1
-        if tag.entries == 0:
-            del self._tags[entry.tag]

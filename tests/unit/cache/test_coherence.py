@@ -84,7 +84,7 @@ class _NoFence(CacheShard):
 
     def _fill(self, found: Fill) -> None:
         self._flights.finish(found.key, found.token)
-        self._forget(found.key)
+        self._values._forget(found.key)
         self._put(found.key, found.value, found.version, found.ttl_s, None, self._clock(), 0.0)
 
 
