@@ -25,6 +25,8 @@ from cluster.spawning import Account, Launch
 
 NAME = "redis"
 _VERSION_MIN = (6, 2)
+# From this version on the append-only file is several in a folder.
+_APPEND_FOLDER_SINCE = 7
 _ANSWER_S = 2.0
 _SOCKET_NAME = "redis.sock"
 
@@ -94,6 +96,7 @@ class EmbeddedRedis:
         # In a file, for a command line is shown to everybody.
         write_private(config, self._render(version))
         self._give(self._data.redis, config)
+        self._make_append_folder(version[0])
         return Launch(
             command=[str(program), str(config)],
             environment={**clean_environment(), **self._marks},
@@ -125,6 +128,13 @@ class EmbeddedRedis:
             append_files="\n".join(_append_files(version[0])),
         )
 
+    def _make_append_folder(self, major: int) -> None:
+        if major >= _APPEND_FOLDER_SINCE:
+            # The server would make one that everybody may read.
+            folder = self._data.redis / _append_name(major)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._give(folder)
+
     def _give(self, *paths: Path) -> None:
         if self._account is not None:
             for path in paths:
@@ -148,10 +158,13 @@ def find_server(account: Account | None, programs: Path) -> tuple[Path, tuple[in
     return reachable_copy([bundled], Path(bundled.name), account, programs), version
 
 
+def _append_name(major: int) -> str:
+    return f"appendonly-{major}"
+
+
 def _append_files(major: int) -> list[str]:
-    name = f"appendonly-{major}"
-    # Since 7.0 it is several files in a folder.
-    return [f"appendfilename {name}.aof", *([f"appenddirname {name}"] if major >= 7 else [])]
+    name = _append_name(major)
+    return [f"appendfilename {name}.aof", *([f"appenddirname {name}"] if major >= _APPEND_FOLDER_SINCE else [])]
 
 
 def _bundled_server() -> Path | None:

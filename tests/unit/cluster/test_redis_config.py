@@ -75,6 +75,7 @@ async def test_the_password_is_in_the_configuration_alone(make_server: MakeServe
     assert f"requirepass {password}\n" in config
     assert f'dir "{tmp_path}/da\\"ta/redis"\n' in config
     assert "appenddirname appendonly-7\n" in config
+    assert (data.redis / "appendonly-7").stat().st_mode & 0o077 == 0
 
 
 async def test_an_old_server_is_told_nothing_that_it_does_not_know(make_server: MakeServer, tmp_path: Path) -> None:
