@@ -1,4 +1,4 @@
-"""The values of a shard, with what makes them void: expiry, a newer version, a change of the tag that they are under."""
+"""The values of a shard, and what makes them void: expiry, a newer version, a change of the tag that they are under."""
 
 from __future__ import annotations
 
