@@ -10,6 +10,7 @@ from actors.cache.level2.redis_level import RedisLevel
 from actors.cache.level2.sealing import Sealer, key_from_text
 from cluster.settings import Settings, load_settings, runs_on_one_machine
 from serve_app.caching.epochs import StoredEpochs
+from serve_app.caching.rings import StoredRings
 from serve_app.config import GatewayConfig
 
 ACTOR_NAMESPACE = "easypay"
@@ -28,6 +29,11 @@ def database_url() -> str:
 def cache_epochs(shard: str) -> StoredEpochs:
     """Return the epochs of a shard of that name."""
     return StoredEpochs(database_url, shard)
+
+
+def cache_rings(gateway: str) -> StoredRings:
+    """Return the ring of cache shards of a gateway."""
+    return StoredRings(database_url, gateway)
 
 
 def cache_level() -> RedisLevel | None:
