@@ -85,8 +85,8 @@ async def _migrate(settings: Settings) -> None:
     owner_url = settings.owner_url
     assert owner_url is not None, "DATABASE_URL is set"
     await upgrade(owner_url.get_secret_value(), urlsplit(config.database_url).username or "")
-    if settings.cache_shards == 0:
-        await cache_rings(gateway_name(settings)).switch_off()
+    ring = cache_rings(gateway_name(settings))
+    await (ring.configure(settings.cache_shards) if settings.cache_shards > 0 else ring.switch_off())
 
 
 async def _keys(settings: Settings) -> dict[str, str]:

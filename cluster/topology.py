@@ -29,7 +29,7 @@ SUPERVISOR_NAME = "supervisor"
 def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
     """Return every actor that the supervisor keeps but the cache's shards, in the order in which they are needed."""
     gateway = gateway_name(settings)
-    ring = (RING_KEEPER_NAME, RingKeeperActor, (gateway, ACTOR_NAMESPACE, settings.cache_shards, cache_rings))
+    ring = (RING_KEEPER_NAME, RingKeeperActor, (gateway, ACTOR_NAMESPACE, cache_rings))
     return (
         ActorSpec(POOL_MANAGER_NAME, PoolManagerActor, (database_url, settings.connection_budget, gateway)),
         *([ActorSpec(*ring)] if settings.cache_shards > 0 else []),

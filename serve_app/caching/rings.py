@@ -14,7 +14,7 @@ from actors.runtime.errors import Unavailable
 
 _COLUMNS = "version, shards, changing_to, wanted"
 # Who has no ring yet may have cached under another one, or by other rules: nothing of that is read again.
-_ENSURE = f"""
+_CONFIGURE = f"""
 WITH ring AS (
     INSERT INTO cache_rings (gateway, version, shards, wanted, configured) VALUES ($1, 1, $2, $2, $2)
     ON CONFLICT (gateway) DO UPDATE SET
@@ -49,9 +49,13 @@ class StoredRings:
         self._database_url = database_url
         self._gateway = gateway
 
-    async def ensure(self, configured: int) -> StoredRing:
-        """Return the ring, of so many shards where there is none; see ``Rings``."""
-        return await self._ask(_ENSURE, configured)
+    async def configure(self, configured: int) -> StoredRing:
+        """Take the number of shards of the settings; return the ring, of so many where there was none.
+
+        Where it is another number than at the last call, that many are wanted from now on; where it is the same, what
+        was wanted since is kept. Safe to repeat. Raises ``Unavailable``.
+        """
+        return await self._ask(_CONFIGURE, configured)
 
     async def read(self) -> StoredRing:
         """Return the ring."""

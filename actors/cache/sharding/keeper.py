@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from actors.cache.shard import LEASE_S
@@ -29,6 +30,7 @@ _logger = logging.getLogger(__name__)
 
 _PAUSE_S = 0.2
 _TRY_AGAIN_S = 0.5
+_LOOK_EVERY_S = 10.0
 _END_AFTER_S = 10.0
 """So long a shard may leave the beginning of a change unanswered; a restart takes less."""
 
@@ -75,28 +77,30 @@ class RingKeeper:
         """Look now at what is wanted."""
         self._woken.set()
 
-    async def run(self, configured: int) -> None:
-        """Do what there is to be done, for ever. ``configured`` is how many shards the settings ask for."""
-        is_ensured = False
+    async def run(self) -> None:
+        """Do what there is to be done, for ever."""
         while True:
             self._woken.clear()
             try:
-                if not is_ensured:
-                    self._note(await self._rings.ensure(configured))
-                    is_ensured = True
                 if await self._advance():
-                    await self._woken.wait()
+                    await self._rest()
                 else:
                     await asyncio.sleep(_PAUSE_S)
             except ActorError as fault:
                 _logger.warning("the ring of shards waits: %s", fault)
                 await asyncio.sleep(_TRY_AGAIN_S)
 
+    async def _rest(self) -> None:
+        """Wait for news; of what another process has stored none comes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await self._woken.wait()
+
     async def _advance(self) -> bool:
         """Go on with the change that is wanted; say whether there is nothing more to do."""
         stored = self._note(await self._rings.read())
         if stored.settled:
-            return await self._all_answer(stored.current.shards, stored, lambda serves: serves >= stored.version)
+            return await self._all_serve(stored)
         if stored.next is None:
             added = set(stored.members) - set(stored.current.shards)
             if not await self._all_answer(added, stored, lambda _: True):
@@ -106,13 +110,18 @@ class RingKeeper:
             _logger.info("the ring of shards changes from %d to %d", stored.shards, len(stored.next.shards))
             await self._retire(stored)
             await asyncio.sleep(self._lease_s)
-            self._note(await self._rings.activate(stored.version))
+            stored = self._note(await self._rings.activate(stored.version))
+            # At once; where one does not hear it, the next round tells it again.
+            await self._all_serve(stored)
         return False
 
     def _note(self, stored: StoredRing) -> StoredRing:
         self._stored = stored
         self._known.set()
         return stored
+
+    async def _all_serve(self, stored: StoredRing) -> bool:
+        return await self._all_answer(stored.current.shards, stored, lambda serves: serves >= stored.version)
 
     async def _all_answer(self, names: Iterable[str], stored: StoredRing, is_right: Callable[[int], bool]) -> bool:
         """Ask each shard once, and say whether all have given the right answer."""

@@ -23,15 +23,11 @@ _logger = logging.getLogger(__name__)
 class RingKeeperActor(Supervised):
     """Keeps the ring for as long as it lives; what it does and promises stands at ``RingKeeper``."""
 
-    def __init__(
-        self, code_version: str, gateway: str, namespace: str, configured: int, rings: Callable[[str], Rings]
-    ) -> None:
-        """``configured`` is how many shards the settings ask for; ``rings``, called in the actor's process, gives the
-        ring of a gateway."""
+    def __init__(self, code_version: str, gateway: str, namespace: str, rings: Callable[[str], Rings]) -> None:
+        """``rings``, called in the actor's process, gives the ring of a gateway."""
         super().__init__(code_version)
         self._gateway = gateway
         self._namespace = namespace
-        self._configured = configured
         self._rings = rings
         self._keeper: RingKeeper | None = None
         self._running: asyncio.Task[None] | None = None
@@ -43,7 +39,7 @@ class RingKeeperActor(Supervised):
             _logger.error("the keeper of the ring stopped", exc_info=self._running.exception())
             self._running = None
         if self._running is None:
-            self._running = asyncio.get_running_loop().create_task(keeper.run(self._configured))
+            self._running = asyncio.get_running_loop().create_task(keeper.run())
         return await super().ensure_running()
 
     async def members(self) -> tuple[str, ...]:

@@ -62,14 +62,6 @@ class StoredRing(NamedTuple):
 class Rings(Protocol):
     """The ring of one gateway, kept where it outlives the actors. Calls raise ``Unavailable``; all may be repeated."""
 
-    async def ensure(self, configured: int) -> StoredRing:
-        """Return the ring, of so many shards where there is none yet.
-
-        Where the setting is another than it was at the last call, that many are wanted from now on; where it is the
-        same, what was wanted since is kept.
-        """
-        ...
-
     async def read(self) -> StoredRing:
         """Return the ring. Raises ``Unavailable`` too where there is none yet."""
         ...

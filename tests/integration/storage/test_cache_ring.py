@@ -30,17 +30,17 @@ async def test_a_ring_begins_as_the_settings_say(postgres: TestPostgres, gateway
     rings = _rings(postgres, gateway)
     with pytest.raises(Unavailable):
         await rings.read()
-    assert await rings.ensure(2) == StoredRing(1, 2, None, 2)
+    assert await rings.configure(2) == StoredRing(1, 2, None, 2)
     assert await rings.want(5) == StoredRing(1, 2, None, 5)
-    assert await rings.ensure(2) == StoredRing(1, 2, None, 5)
-    assert await rings.ensure(3) == StoredRing(1, 2, None, 3)
+    assert await rings.configure(2) == StoredRing(1, 2, None, 5)
+    assert await rings.configure(3) == StoredRing(1, 2, None, 3)
     assert await rings.read() == StoredRing(1, 2, None, 3)
 
 
 async def test_each_step_is_done_once(postgres: TestPostgres, gateway: str) -> None:
     """Repeated, or by another keeper that is behind, it changes nothing and shows how things are."""
     rings = _rings(postgres, gateway)
-    await rings.ensure(2)
+    await rings.configure(2)
     await rings.want(3)
     changing = StoredRing(1, 2, 3, 3)
     assert [await rings.begin(1, 3), await rings.begin(1, 3), await rings.begin(1, 4)] == [changing] * 3
@@ -56,10 +56,10 @@ async def test_what_redis_held_before_there_was_a_ring_is_left(postgres: TestPos
     stranger = StoredEpochs(lambda: postgres.url(APP_ROLE), f"{gateway}0/cache-shard-0")
     before, other = (await epochs.take()).namespace, (await stranger.take()).namespace
     rings = _rings(postgres, gateway)
-    await rings.ensure(2)
+    await rings.configure(2)
     assert (await epochs.take()).namespace == before + 1
-    await rings.ensure(2)
-    await rings.ensure(3)
+    await rings.configure(2)
+    await rings.configure(3)
     assert (await epochs.take()).namespace == before + 1
     await rings.switch_off()
     assert (await epochs.take()).namespace == before + 2

@@ -32,9 +32,6 @@ class SimulatedRings:
         self._draw = draw
         self.stored = StoredRing(1, count, None, count)
 
-    async def ensure(self, _: int) -> StoredRing:
-        return await self.read()
-
     async def read(self) -> StoredRing:
         await self._travel()
         stored = self.stored
@@ -141,7 +138,7 @@ class SimulatedRing:
     def start(self) -> None:
         """Have the ring be kept and the shards supervised."""
         loop = asyncio.get_running_loop()
-        self._working = [loop.create_task(self.keeper.run(2)), loop.create_task(self._supervise())]
+        self._working = [loop.create_task(self.keeper.run()), loop.create_task(self._supervise())]
 
     def kill_keeper(self, away_s: float) -> None:
         """End the keeper, wherever it is in a change; another comes after a while."""
@@ -158,7 +155,7 @@ class SimulatedRing:
 
     def _start_keeper(self, supervising: asyncio.Task[None]) -> None:
         self.keeper = self._make_keeper(self)
-        self._working = [asyncio.get_running_loop().create_task(self.keeper.run(2)), supervising]
+        self._working = [asyncio.get_running_loop().create_task(self.keeper.run()), supervising]
 
     async def _supervise(self) -> None:
         while True:
