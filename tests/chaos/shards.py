@@ -45,6 +45,9 @@ class Shards:
                     await asyncio.sleep(_EVERY_S)
             (pid,) = await asyncio.to_thread(self._killer.find, _KEEPER)
             os.kill(pid, signal.SIGKILL)
+            killed = loop.time()
+            await self._ring()
+            print(f"another keeper after {loop.time() - killed:.1f} s")
         ring = await self.settled()
         assert ring["count"] == count
         print(f"{count} shards after {loop.time() - began:.1f} s{', the keeper killed' if kill_keeper else ''}")

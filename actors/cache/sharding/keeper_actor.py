@@ -34,29 +34,30 @@ class RingKeeperActor(Supervised):
 
     async def ensure_running(self) -> str:
         """Keep the ring unless that is under way, and return the version; safe to repeat."""
-        keeper = self._get_keeper()
-        if self._running is not None and self._running.done() and not self._running.cancelled():
-            _logger.error("the keeper of the ring stopped", exc_info=self._running.exception())
-            self._running = None
-        if self._running is None:
-            self._running = asyncio.get_running_loop().create_task(keeper.run())
+        self._kept()
         return await super().ensure_running()
 
     async def members(self) -> tuple[str, ...]:
         """Return the names of the shards that have to run, once the ring has been read."""
-        return (await self._get_keeper().ring()).members
+        return (await self._kept().ring()).members
 
     async def ring(self) -> StoredRing:
         """Return the ring, once it has been read."""
-        return await self._get_keeper().ring()
+        return await self._kept().ring()
 
     async def want(self, count: int) -> StoredRing:
         """Have the ring change to so many shards; return it as it is stored. Safe to repeat."""
-        return await self._get_keeper().want(count)
+        return await self._kept().want(count)
 
-    def _get_keeper(self) -> RingKeeper:
+    def _kept(self) -> RingKeeper:
+        """Return the keeper, at work: whoever calls first after a start has it begin."""
         if self._keeper is None:
             self._keeper = RingKeeper(self._rings(self._gateway), self._member)
+        if self._running is not None and self._running.done():
+            _logger.error("the keeper of the ring stopped", exc_info=self._running.exception())
+            self._running = None
+        if self._running is None:
+            self._running = asyncio.get_running_loop().create_task(self._keeper.run())
         return self._keeper
 
     def _member(self, name: str) -> _Shard:
