@@ -190,7 +190,7 @@ async def _change_shards(gateway: RunningGateway, seed: int) -> None:
     assert refused == answers["lost"] == 0
     assert after["version"] == before["version"] + 5
     assert served == ["cache-shard-0", "cache-shard-1"]
-    assert reads > 1000
+    assert reads > 300
 
 
 async def _until_near(readers: list[Reader], payment_id: str, database: asyncpg.Connection) -> None:
