@@ -22,11 +22,11 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 
 from cluster.cli.client import is_ready
-from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config
+from cluster.composition import ACTOR_NAMESPACE, cache_rings, compose, gateway_config, gateway_name
 from cluster.private_file import write_private
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings, runs_on_one_machine
 from cluster.supervisor import start_supervisor
-from cluster.topology import SUPERVISOR_NAME, desired_actors
+from cluster.topology import SUPERVISOR_NAME, cache_shards, desired_actors
 from serve_app.deployment import APPLICATION, gateway
 from serve_app.merchants.administration import create_key, is_valid_key
 from serve_app.merchants.secrets import MERCHANT_SCOPES, Scope
@@ -54,7 +54,13 @@ def main() -> None:
             logging_level=logging.WARNING,
         )
     with _step("actors run"):
-        start_supervisor(desired_actors(settings), SUPERVISOR_NAME, ACTOR_NAMESPACE, within_s=_ACTORS_WITHIN_S)
+        start_supervisor(
+            desired_actors(settings),
+            cache_shards(settings),
+            SUPERVISOR_NAME,
+            ACTOR_NAMESPACE,
+            within_s=_ACTORS_WITHIN_S,
+        )
     with _step("gateway is deployed"):
         _deploy(settings)
     url = _url(settings)
@@ -79,6 +85,8 @@ async def _migrate(settings: Settings) -> None:
     owner_url = settings.owner_url
     assert owner_url is not None, "DATABASE_URL is set"
     await upgrade(owner_url.get_secret_value(), urlsplit(config.database_url).username or "")
+    ring = cache_rings(gateway_name(settings))
+    await (ring.configure(settings.cache_shards) if settings.cache_shards > 0 else ring.switch_off())
 
 
 async def _keys(settings: Settings) -> dict[str, str]:

@@ -13,6 +13,7 @@ from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
 from cluster.settings import Settings, load_settings, runs_on_one_machine
 from serve_app.caching.epochs import StoredEpochs
+from serve_app.caching.rings import StoredRings
 from serve_app.caching.sink import StoredSink
 from serve_app.config import GatewayConfig
 from serve_app.write_behind import APPLIERS
@@ -33,6 +34,11 @@ def database_url() -> str:
 def cache_epochs(shard: str) -> StoredEpochs:
     """Return the epochs of a shard of that name."""
     return StoredEpochs(database_url, shard)
+
+
+def cache_rings(gateway: str) -> StoredRings:
+    """Return the ring of cache shards of a gateway."""
+    return StoredRings(database_url, gateway)
 
 
 def cache_level() -> RedisLevel | None:

@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from actors.cache.sharding.stored import SHARDS_MAX
 from cluster.private_file import write_private
 
 SETTINGS_FILE_VARIABLE = "EASYPAY_SETTINGS_FILE"
@@ -72,7 +73,8 @@ class Settings(BaseSettings):
     redis_pool_size: PositiveInt = 10
 
     # Shards of the cache, each with its bound of bytes, and what each process keeps near; 0 shards: nothing is cached.
-    cache_shards: Annotated[int, Field(ge=0, le=64)] = 2
+    # A running gateway can be given another number, which holds over restarts until this one is changed.
+    cache_shards: Annotated[int, Field(ge=0, le=SHARDS_MAX)] = 2
     cache_shard_bytes: Annotated[int, Field(ge=1024 * 1024)] = 128 * 1024 * 1024
     near_cache_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
 

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -53,13 +53,36 @@ def reconcile(desired: Mapping[str, str], observed: Observed) -> dict[str, Repai
     return repairs
 
 
+@dataclass(frozen=True)
+class ActorGroup:
+    """Actors of one kind whose number changes. ``keeper`` is the actor that says, by ``members``, which there have to
+    be; the names of all begin with ``prefix``, and ``member`` says what one of a name should be."""
+
+    keeper: str
+    prefix: str
+    member: Callable[[str], ActorSpec]
+
+    @property
+    def code_version(self) -> str:
+        """The version of the code of every member."""
+        return self.member(self.prefix).code_version
+
+
+def surplus(group: ActorGroup, members: Iterable[str], running: Iterable[str]) -> list[str]:
+    """Return the names of those that run and are members no more."""
+    wanted = set(members)
+    return [name for name in running if name.startswith(group.prefix) and name not in wanted]
+
+
 class SupervisorActor:
     """Keeps the actors of one gateway."""
 
-    def __init__(self, code_version: str, specs: Sequence[ActorSpec], namespace: str) -> None:
+    def __init__(self, code_version: str, specs: Sequence[ActorSpec], group: ActorGroup | None, namespace: str) -> None:
         self._code_version = code_version
         self._specs = {spec.name: spec for spec in specs}
         self._desired = {spec.name: spec.code_version for spec in specs}
+        self._group = group
+        self._versions = _versions(specs, group)
         self._namespace = namespace
         self._repairs = 0
         self._rounds = 0
@@ -73,7 +96,7 @@ class SupervisorActor:
             "version": self._code_version,
             "rounds": self._rounds,
             "repairs": self._repairs,
-            "actors": self._desired,
+            "actors": self._versions,
         }
 
     def _run(self) -> None:
@@ -94,17 +117,29 @@ class SupervisorActor:
             _logger.exception("a round of the supervisor failed; the next one tries again")
 
     def _round(self) -> None:
-        for name, repair in reconcile(self._desired, self._observe()).items():
+        self._mend(self._desired, self._specs.__getitem__)
+        if self._group is None:
+            return
+        keeper: Any = ray.get_actor(self._group.keeper, self._namespace)
+        members: Sequence[str] = _ask(keeper.members.remote(), _PING_TIMEOUT_S)
+        version = self._versions[self._group.prefix]
+        self._mend(dict.fromkeys(members, version), self._group.member)
+        for name in surplus(self._group, members, self._running()):
+            _logger.warning("actor %s: is not needed any more", name)
+            ray.kill(ray.get_actor(name, self._namespace))
+
+    def _mend(self, desired: Mapping[str, str], spec: Callable[[str], ActorSpec]) -> None:
+        for name, repair in reconcile(desired, self._observe(desired)).items():
             _logger.warning("actor %s: %s", name, repair.name.lower())
             if repair is Repair.REPLACE:
                 ray.kill(ray.get_actor(name, self._namespace))
-            actor = create(self._specs[name], self._namespace)
+            actor = create(spec(name), self._namespace)
             _ask(actor.ensure_running.remote(), _START_TIMEOUT_S)
             self._repairs += 1
 
-    def _observe(self) -> Observed:
+    def _observe(self, desired: Mapping[str, str]) -> Observed:
         versions: dict[str, str] = {}
-        for name in self._desired:
+        for name in desired:
             try:
                 actor: Any = ray.get_actor(name, self._namespace)
                 versions[name] = str(_ask(actor.ensure_running.remote(), _PING_TIMEOUT_S))
@@ -112,18 +147,29 @@ class SupervisorActor:
                 continue  # There is none of that name.
             except (RayActorError, GetTimeoutError):
                 # It restarts, or is busy: Ray brings it back, and the next round looks again.
-                versions[name] = self._desired[name]
+                versions[name] = desired[name]
         return Observed(versions)
 
+    def _running(self) -> list[str]:
+        found = ray.util.list_named_actors(all_namespaces=True)
+        return [actor["name"] for actor in found if actor["namespace"] == self._namespace]
 
-def start_supervisor(specs: Sequence[ActorSpec], name: str, namespace: str, *, within_s: float) -> None:
+
+def _versions(specs: Sequence[ActorSpec], group: ActorGroup | None) -> dict[str, str]:
+    versions = {spec.name: spec.code_version for spec in specs}
+    return versions if group is None else {**versions, group.prefix: group.code_version}
+
+
+def start_supervisor(
+    specs: Sequence[ActorSpec], group: ActorGroup | None, name: str, namespace: str, *, within_s: float
+) -> None:
     """Start the supervisor of these actors, in place of one of another version, and wait until all of them answer.
 
     Raises:
         TimeoutError: one of them did not answer in time.
     """
-    supervisor = ActorSpec(name, SupervisorActor, (tuple(specs), namespace), max_concurrency=4)
-    wanted = {spec.name: spec.code_version for spec in specs}
+    supervisor = ActorSpec(name, SupervisorActor, (tuple(specs), group, namespace), max_concurrency=4)
+    wanted = _versions(specs, group)
     actor = create(supervisor, namespace)
     give_up = time.monotonic() + within_s
     while True:

@@ -18,6 +18,7 @@ from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.request_id import RequestId
 from serve_app.ops.cache import CacheEndpoints
+from serve_app.ops.cache_shards import CacheShardEndpoints
 from serve_app.ops.endpoints import HealthEndpoints
 from serve_app.ops.metrics import MetricsEndpoints
 from serve_app.payments.endpoints import PaymentEndpoints
@@ -80,6 +81,7 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
         *MetricsEndpoints(services.cache).operations(),
+        *CacheShardEndpoints(services.ring).operations(),
     ]
     return [*declared, *Documentation(declared, version("easypay")).operations()]
 

@@ -12,8 +12,9 @@ class GatewayConfig:
     `processor_url` is the processor of test payments: without one, the simulator in this process.
     `live_processor_url` is the processor of live payments: without one, live payments are refused.
     `processor_timeout_s` is how long a processor may take over one attempt. `takes_live_keys` is false where keys could
-    be read on the wire: on a public address without TLS. `cache_shards` is 0 where nothing is cached. `has_journals`:
-    whether the shards have journals in Redis; without them, what is written behind goes straight to the database.
+    be read on the wire: on a public address without TLS. `cache_shards` is 0 where nothing is cached; else that many
+    were configured, and it is the ring's keeper that knows how many there are. `has_journals`: whether the shards have
+    journals in Redis; without them, what is written behind goes straight to the database.
     """
 
     database_url: str = field(repr=False)

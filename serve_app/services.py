@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from actors.cache.actor import shard_names
 from actors.cache.client import CacheClient
 from actors.cache.port import ActorPort
+from actors.cache.sharding.keeper_actor import RingKeeperClient
+from actors.cache.sharding.stored import shard_names
 from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
 from actors.pool.lease import holder_name
@@ -44,6 +45,7 @@ class Services:
 
     database: Database
     cache: CacheClient | None
+    ring: RingKeeperClient | None
     processors: Processors
     owned: OwnedWork
     authenticator: KeyAuthenticator
@@ -98,6 +100,7 @@ def wire(
     return Services(
         database=database,
         cache=cache,
+        ring=RingKeeperClient(config.actor_namespace) if cache is not None else None,
         processors=processors,
         owned=owned,
         authenticator=KeyAuthenticator(
@@ -126,8 +129,12 @@ def open_cache(config: GatewayConfig, name: str) -> CacheClient | None:
     """Return this process's part of the cache, None where it is switched off."""
     if config.cache_shards == 0:
         return None
-    ports = {shard: ActorPort(shard, config.actor_namespace) for shard in shard_names(config.cache_shards)}
-    cache = CacheClient(ports, holder_name(name), near_bytes=config.near_cache_bytes)
+    cache = CacheClient(
+        lambda shard: ActorPort(shard, config.actor_namespace),
+        holder_name(name),
+        shards=shard_names(config.cache_shards),
+        near_bytes=config.near_cache_bytes,
+    )
     cache.start()
     return cache
 

@@ -28,12 +28,13 @@ from actors.cache.messages import (
 )
 from actors.cache.second_level import SETTLED_AFTER_S, Level, SecondLevel
 from actors.cache.shard import CacheShard
+from actors.cache.sharding.membership import Followed, Membership
+from actors.cache.sharding.stored import Rings, RingVersion, StoredRing
 from actors.cache.write_behind import JournalSink, WriteBehind
 from actors.runtime.channel import Address, ChannelServer
 from actors.runtime.errors import Unavailable
 from actors.runtime.supervised import Supervised
 
-_NAME = "cache-shard"
 _START_AGAIN_S = 0.5
 # Holders acknowledge in a millisecond or two. Who takes longer makes its writer ask again, not all of the batch wait.
 _ACKNOWLEDGED_WITHIN_S = 0.03
@@ -41,11 +42,6 @@ _HOT_KEYS = 1000
 _SAVE_HOT_KEYS_S = 5.0
 
 _logger = logging.getLogger(__name__)
-
-
-def shard_names(count: int) -> tuple[str, ...]:
-    """Return the names of the shards of a cache that has so many."""
-    return tuple(f"{_NAME}-{number}" for number in range(count))
 
 
 class CacheShardActor(Supervised):
@@ -65,6 +61,7 @@ class CacheShardActor(Supervised):
         gateway: str,
         bound_bytes: int,
         epochs: Callable[[str], Epochs],
+        rings: Callable[[str], Rings],
         level: Callable[[], Level | None],
         host: Callable[[], str] = lambda: "127.0.0.1",
         write_behind: Callable[[str], tuple[Journal, JournalSink] | None] = lambda _: None,
@@ -74,16 +71,17 @@ class CacheShardActor(Supervised):
         now: Callable[[], float] = time.time,
         draw: random.Random | None = None,
     ) -> None:
-        """``epochs`` gives those of a name, ``level`` the Redis to use, if any, ``host`` the address by which clients
-        reach this machine, and ``write_behind`` the journal of a name with its sink, if any; all are called in the
-        actor's process. ``redis_models`` are those that Redis holds, None: all. ``clock`` is monotonic, ``now`` the
-        time of day.
+        """``epochs`` gives those of a name, ``rings`` the ring of a gateway, ``level`` the Redis to use, if any,
+        ``host`` the address by which clients reach this machine, and ``write_behind`` the journal of a name with its
+        sink, if any; all are called in the actor's process. ``redis_models`` are those that Redis holds, None: all.
+        ``clock`` is monotonic, ``now`` the time of day.
         """
         super().__init__(code_version)
         self._name = name
         self._gateway = gateway
         self._bound_bytes = bound_bytes
         self._epochs = epochs
+        self._rings = rings
         self._level = level
         self._host = host
         self._write_behind = write_behind
@@ -99,6 +97,9 @@ class CacheShardActor(Supervised):
         self._behind: WriteBehind | None = None
         self._server: ChannelServer | None = None
         self._listening: asyncio.Task[Address] | None = None
+        self._member: Membership | None = None
+        self._following = asyncio.Lock()
+        self._has_to_leave = False
 
     async def ensure_running(self) -> str:
         """Begin to serve as soon as that is possible, and return the version."""
@@ -112,10 +113,34 @@ class CacheShardActor(Supervised):
             self._listening = asyncio.get_running_loop().create_task(self._listen())
         return await asyncio.shield(self._listening)
 
-    async def open_session(self, owner: str) -> Welcome:
-        """Begin a session for a process."""
+    async def open_session(self, owner: str, ring: int) -> Welcome | RingVersion:
+        """Begin a session for a process that routes by this version of the ring; or say by which it has to."""
         await asyncio.shield(self._open())
-        return self._shard.open_session(owner)
+        return self._membership.admit(ring) or self._shard.open_session(owner)
+
+    async def follow(self, stored: StoredRing) -> int:
+        """Take part in the ring as it is stored; return the version that this shard serves by now, 0: none.
+
+        Once it has answered to the beginning of a change it serves nothing of the ring before, and has let go, in its
+        memory and in Redis, of what is not its own in the next. Safe to repeat, in whatever order calls arrive. Raises
+        ``Unavailable``.
+        """
+        await asyncio.shield(self._open())
+        async with self._following:
+            followed = self._membership.follow(stored)
+            if followed is not Followed.NOTHING:
+                self._shard.retire(self._membership.owns())
+            if followed is Followed.RECOVER:
+                self._shard.recover()
+            self._has_to_leave |= followed in (Followed.FORGET, Followed.RECOVER)
+            self._has_to_leave |= followed is Followed.RETIRE and self._membership.loses_keys()
+            if self._has_to_leave and self._second is not None:
+                # Keys that leave this shard may change elsewhere and come back.
+                await self._second.leave()
+                # Meanwhile a load of its own may have found something there.
+                self._shard.retire(self._membership.owns())
+            self._has_to_leave = False
+            return self._membership.serve()
 
     async def listen(
         self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report | None
@@ -178,6 +203,8 @@ class CacheShardActor(Supervised):
     async def snapshot(self) -> ShardSnapshot:
         """Return the state of the shard."""
         snapshot = replace(self._shard.snapshot(), started_at=self._started_at)
+        if self._membership.serving is None:
+            snapshot = replace(snapshot, state=replace(snapshot.state, ready=False))
         if self._behind is not None:
             journal = await self._behind.state()
             state = replace(snapshot.state, unapplied=journal.unapplied, journal_fault=journal.fault)
@@ -198,13 +225,22 @@ class CacheShardActor(Supervised):
 
     async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
         """Drop what is cached; return how many values this shard had. For a model of which Redis has some, that forgets
-        everything."""
+        everything. Raises ``Unavailable`` while the ring is changing.
+        """
+        if self._membership.serving is None:
+            raise Unavailable(self._name, "the ring of shards is changing", _START_AGAIN_S)
         dropped = await self._shard.invalidate(keys, tags, models)
         if self._second is not None:
             if any(self._second.has(model) for model in models):
                 await self._second.forget()
             await self._second.mark(keys, self._shard.sequence)
         return dropped
+
+    @property
+    def _membership(self) -> Membership:
+        if self._member is None:
+            raise Unavailable(self._name, "it is starting", _START_AGAIN_S)
+        return self._member
 
     @property
     def _shard(self) -> CacheShard:
@@ -221,6 +257,8 @@ class CacheShardActor(Supervised):
         epochs = self._epochs(f"{self._gateway}/{self._name}")
         while True:
             try:
+                # The ring first: whoever stores one for the first time has every shard leave what Redis holds.
+                stored = await self._rings(self._gateway).read()
                 epoch = await epochs.take()
                 self._second = await self._open_second(epochs, epoch)
             except Unavailable as fault:
@@ -228,6 +266,7 @@ class CacheShardActor(Supervised):
                 await asyncio.sleep(_START_AGAIN_S)
             else:
                 self._serve(epoch, self._second)
+                self._member = Membership(self._name, stored)
                 return
 
     def _prefix(self, epoch: Epoch) -> str:

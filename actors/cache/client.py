@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from actors.cache.counts import ModelMetrics, Reporter, Untold
@@ -12,10 +13,10 @@ from actors.cache.link import ShardLink, ShardPort
 from actors.cache.messages import Bypass, Fill, GiveUp, Hit, Load, ShardSnapshot, Update, Wait, Want
 from actors.cache.near import NearCache, NearEntry, NearSession
 from actors.cache.quiet import QuietTags
-from actors.cache.ring import Ring
 from actors.cache.shard import LEASE_S
-from actors.cache.transition import BEGIN_WITHIN_S, COMMIT_WITHIN_S, Part, Transition
-from actors.runtime.errors import ActorError
+from actors.cache.sharding.routes import Routes
+from actors.cache.transition import Transition
+from actors.runtime.errors import ActorError, Unavailable
 from actors.runtime.histogram import Histogram
 
 READ_TIMEOUT_S = 0.5
@@ -52,50 +53,54 @@ class CacheClient:
 
     def __init__(
         self,
-        ports: Mapping[str, ShardPort],
+        connect: Callable[[str], ShardPort],
         owner: str,
         *,
+        shards: Sequence[str],
         near_bytes: int = NEAR_BYTES,
         lease_s: float = LEASE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``connect`` gives the way to a shard of a name. ``shards`` are those to ask which ring there is: those that
+        run follow it, so one of them is enough."""
         self._clock = clock
         self._near = NearCache(near_bytes, self._near_evicted)
         self._quiet = QuietTags()
-        self._ring = Ring(sorted(ports))
         self.counts: dict[str, ModelMetrics] = {}
         untold = Untold(self.counts)
-        self._links = {
-            name: ShardLink(
+        # One for each shard, through all changes of the ring: a shard counts what it is told by its number.
+        reporters: dict[str, Reporter] = defaultdict(lambda: Reporter(untold))
+        self._routes = Routes(
+            shards,
+            connect,
+            lambda name, port, ring: ShardLink(
                 name,
                 port,
                 owner,
+                ring.number,
                 clock=clock,
                 lease_s=lease_s,
+                moved=lambda ring: self._routes.follow(ring),
                 applied=self._invalidated,
                 updated=self._keep_update,
                 granted=self._quiet.grant,
-                reporter=Reporter(untold),
-            )
-            for name, port in ports.items()
-        }
+                reporter=reporters[name],
+            ),
+        )
         self._reading: dict[str, _Reading] = {}
-        self._keeping: list[asyncio.Task[None]] = []
         self._refreshing: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin sessions with the shards."""
-        loop = asyncio.get_running_loop()
-        self._keeping = [loop.create_task(link.keep_up()) for link in self._links.values()]
+        self._routes.start()
 
     async def close(self) -> None:
         """End the sessions; what is held near is not served any more."""
-        tasks = [*self._keeping, *self._refreshing]
+        tasks = list(self._refreshing)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for link in self._links.values():
-            link.port.close()
+        await self._routes.close()
 
     def peek(self, key: str) -> bytes | None:
         """Return what is held near, without waiting for anything; None says nothing."""
@@ -125,7 +130,7 @@ class CacheClient:
                     counts.joined += 1
                     return value
                 now = self._clock()
-        link = self._links[self._ring.owner(tag or key)]
+        link = self._routes.owner(tag or key)
         session = link.current(now)
         if session is None:
             return await self._bypassed(counts, "no session", load)
@@ -135,7 +140,7 @@ class CacheClient:
 
     async def warm(self, key: str, load: Loader, *, ttl_s: float) -> None:
         """Have the key's shard hold it; this process does not."""
-        link = self._links[self._ring.owner(key)]
+        link = self._routes.owner(key)
         session = link.current(self._clock())
         if session is not None:
             answer = await link.read(session, Want(key, None, False), READ_TIMEOUT_S)
@@ -152,7 +157,7 @@ class CacheClient:
         Raises Unavailable and Overloaded: nothing was done. Raises OutcomeUnknown where it may have been: whoever
         repeats it then may have it applied twice.
         """
-        await self._links[self._ring.owner(key)].record(key, payload)
+        await self._routes.owner(key).record(key, payload)
 
     async def snapshots(self) -> dict[str, ShardSnapshot | None]:
         """Return the state of every shard by its name, None where it does not answer."""
@@ -163,43 +168,29 @@ class CacheClient:
             except ActorError:
                 return None
 
-        return dict(zip(self._links, await asyncio.gather(*map(ask, self._links.values())), strict=True))
+        links = self._routes.links
+        return dict(zip([link.name for link in links], await asyncio.gather(*map(ask, links)), strict=True))
 
     async def invalidate(self, keys: Sequence[str] = (), tags: Sequence[str] = (), models: Sequence[str] = ()) -> int:
         """Have every cache drop these keys, what is grouped under these tags, and all of these models; return how many
         values that were. When it returns nobody serves them. Raises ``ActorError`` where a shard does not answer.
         """
-        links = list(self._links.values())
+        version, links = self._routes.version, self._routes.links
         dropped = await asyncio.gather(
             *(link.port.invalidate(tuple(keys), tuple(tags), tuple(models)) for link in links)
         )
+        # A valid session shows that until now no other shards than these have served.
+        now = self._clock()
+        if self._routes.version != version or not any(link.current(now) for link in links):
+            raise Unavailable("the cache", "its shards are changing", 1.0)
         return sum(dropped)
 
     def transition(self, keys: Iterable[str], tags: Iterable[str] = ()) -> Transition:
         """Begin to change these keys and what is grouped under these tags. End it, whatever comes of it."""
-        deadline = self._clock() + BEGIN_WITHIN_S
-        wake_until = self._clock() + COMMIT_WITHIN_S
-        parts: dict[str, tuple[list[str], list[str]]] = {}
         keys, tags = tuple(keys), tuple(tags)
         names = keys or tags
-        for key in keys:
-            parts.setdefault(self._ring.owner(key), ([], []))[0].append(key)
-        quiet: list[str] = []
-        for tag in tags:
-            if self._quiet.is_quiet(tag, wake_until):
-                quiet.append(tag)
-            else:
-                parts.setdefault(self._ring.owner(tag), ([], []))[1].append(tag)
-        return Transition(
-            [
-                Part(self._links[name], tuple(own_keys), tuple(own_tags), deadline)
-                for name, (own_keys, own_tags) in parts.items()
-            ],
-            {tag: self._links[self._ring.owner(tag)] for tag in quiet},
-            self._quiet,
-            self._clock,
-            self._counts(names[0]).begin_s if names else Histogram(),
-        )
+        waits = self._counts(names[0]).begin_s if names else Histogram()
+        return Transition(self._routes, keys, tags, self._quiet, self._clock, waits)
 
     async def _read_for_all(
         self, link: ShardLink, session: NearSession, key: str, load: Loader, ttl_s: float, counts: ModelMetrics

@@ -26,6 +26,7 @@ from actors.cache.messages import (
     Welcome,
 )
 from actors.cache.near import NearSession
+from actors.cache.sharding.stored import RingVersion
 from actors.runtime.coalescer import Coalescer
 from actors.runtime.errors import ActorError, Unavailable
 
@@ -43,8 +44,8 @@ class ShardPort(Protocol):
     Raises ``NoSession`` where the shard does not know the session, ``ActorError`` where it cannot be reached.
     """
 
-    async def open_session(self, owner: str) -> Welcome:
-        """Begin a session."""
+    async def open_session(self, owner: str, ring: int) -> Welcome | RingVersion:
+        """Begin a session for a process that routes by this version of the ring, or hear by which it has to."""
         ...
 
     async def listen(
@@ -93,13 +94,18 @@ class ShardPort(Protocol):
         ...
 
 
+class RingChanged(Exception):
+    """The ring that the link belongs to has ended, and every session with it: route anew."""
+
+
 class ShardLink:
-    """Keeps a session with a shard for as long as it runs.
+    """Keeps a session with a shard, for as long as one version of the ring is in force.
 
     ``applied`` is called with keys that may not be served any more, before the shard hears that they are dropped;
     what it returns is done before the shard hears that. ``updated`` is called with what may be served of them again, in
-    its new state. ``granted`` is called with the tags that the shard says are
-    quiet, and its number of invalidations then. ``reporter`` has what the shard is told of the process's reads.
+    its new state. ``granted`` is called with the tags that the shard says are quiet, and its number of invalidations
+    then. ``reporter`` has what the shard is told of the process's reads. ``moved`` is called with the ring that has
+    taken the place of version ``ring``, and ends this link.
     """
 
     def __init__(
@@ -107,9 +113,11 @@ class ShardLink:
         name: str,
         port: ShardPort,
         owner: str,
+        ring: int,
         *,
         clock: Callable[[], float],
         lease_s: float,
+        moved: Callable[[RingVersion], None],
         applied: Callable[[Sequence[str]], Sequence[Callable[[], Awaitable[object]]]],
         updated: Callable[[NearSession, Update], None],
         granted: Callable[[NearSession, int, Sequence[tuple[str, int]]], None],
@@ -118,8 +126,11 @@ class ShardLink:
         self.name = name
         self.port = port
         self._owner = owner
+        self._ring = ring
+        self._is_over = False
         self._clock = clock
         self._lease_s = lease_s
+        self._moved = moved
         self._applied = applied
         self._updated = updated
         self._granted = granted
@@ -147,8 +158,14 @@ class ShardLink:
         return session if session is not None and session.valid_until > now else None
 
     async def session(self) -> NearSession:
-        """Wait for a valid session."""
+        """Wait for a valid session.
+
+        Raises:
+            RingChanged: there will be none.
+        """
         while True:
+            if self._is_over:
+                raise RingChanged
             session = self.current(self._clock())
             if session is not None:
                 return session
@@ -156,10 +173,10 @@ class ShardLink:
             await self._opened.wait()
 
     async def keep_up(self) -> None:
-        """Keep a session, for ever; cancel it to end."""
+        """Keep a session until the ring changes; cancel it to end before."""
         backoff_s = 0.01
         try:
-            while True:
+            while not self._is_over:
                 try:
                     await self._listen()
                     backoff_s = 0.01
@@ -175,6 +192,12 @@ class ShardLink:
                     await asyncio.sleep(_BACKOFF_MAX_S)
         finally:
             self.lose(self._session)
+
+    def end(self) -> None:
+        """The ring has changed: nothing that is held under a session with this shard may be served any more."""
+        self._is_over = True
+        self.lose(self._session)
+        self._opened.set()
 
     def lose(self, session: NearSession | None) -> None:
         """The shard does not know this session: nothing that is held under it may be served."""
@@ -208,6 +231,7 @@ class ShardLink:
 
         Raises:
             Unavailable: the shard did not confirm it before ``deadline`` of the clock; nothing may be committed.
+            RingChanged: the shard does not own these keys any more, or not all; nothing is under way.
         """
         self._transitions += 1
         transition = self._transitions
@@ -251,7 +275,12 @@ class ShardLink:
         session = self._session
         sent_at = self._clock()
         if session is None:
-            welcome = await self.port.open_session(self._owner)
+            welcome = await self.port.open_session(self._owner, self._ring)
+            if isinstance(welcome, RingVersion):
+                self._moved(welcome)
+                return
+            if self._is_over:
+                return  # Another shard has told of the next ring meanwhile.
             self._session = NearSession(welcome.session, welcome.sequence, sent_at + self._lease_s)
             self._opened.set()
             return

@@ -8,6 +8,7 @@ from typing import Any
 from actors.cache.counts import Report
 from actors.cache.messages import Answer, Begin, Begun, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
 from actors.cache.shard import LEASE_S, LISTEN_S, LOAD_TIMEOUT_S
+from actors.cache.sharding.stored import RingVersion
 from actors.runtime.channel import Address, Channel
 from actors.runtime.client import RETRY_AFTER_S, ActorClient
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Unavailable
@@ -35,9 +36,9 @@ class ActorPort:
         """End the connection."""
         self._channel.close()
 
-    async def open_session(self, owner: str) -> Welcome:
-        """Begin a session."""
-        answer: Welcome = await self._once("open_session", owner)
+    async def open_session(self, owner: str, ring: int) -> Welcome | RingVersion:
+        """Begin a session, or hear by which ring to route."""
+        answer: Welcome | RingVersion = await self._once("open_session", owner, ring)
         return answer
 
     async def listen(

@@ -195,6 +195,17 @@ class SecondLevel:
         self._begin(await self._epochs.move(servers))
         self.moves += 1
 
+    async def leave(self) -> None:
+        """Never read again what Redis holds, whether or not it answers.
+
+        Raises:
+            Unavailable: PostgreSQL is away; it is as it was.
+        """
+        try:
+            await self.forget()
+        except Unavailable as fault:
+            await self._leave(fault)
+
     async def hot_keys(self) -> list[str]:
         """Return the keys that were worth the most, as last saved."""
         try:

@@ -8,6 +8,7 @@ cache has the key, the shard serves nothing for it and takes no load that began 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -95,6 +96,7 @@ class CacheShard:
         self._listen_s = listen_s
         self._draw = draw or random.Random()
         self._stored = stored
+        self._lease_s = lease_s
         self._ready_at = clock() + lease_s
         self._sequence = incarnation << 32
         self._values = Values(bound_bytes)
@@ -191,6 +193,21 @@ class CacheShard:
     def hottest(self, count: int) -> list[str]:
         """Return the keys that are worth the most, pages not among them."""
         return self._values.hottest(count)
+
+    def retire(self, owns: Callable[[str], bool]) -> None:
+        """End every session, and with it the loads and transitions under way; drop what is not owned any more.
+
+        ``owns`` is asked for keys, and for the tags of what has one. What was changing is in no cache, so what is left
+        holds as long as nobody changes it without a session here.
+        """
+        self._expire(math.inf)
+        self._flights.call_off_all()
+        self._sequence += 1
+        self._values.retain(owns)
+
+    def recover(self) -> None:
+        """Serve nothing, and let no transition begin, until every lease that was given before has run out."""
+        self._ready_at = self._clock() + self._lease_s
 
     @property
     def sequence(self) -> int:

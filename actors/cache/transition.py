@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
-from actors.cache.link import ShardLink
+from actors.cache.link import RingChanged
 from actors.cache.messages import End, Publication
 from actors.cache.near import NearSession
 from actors.cache.quiet import QuietTags
+from actors.cache.sharding.routes import Owned, Routes
 from actors.runtime.errors import Unavailable
 from actors.runtime.histogram import Histogram
 
@@ -21,23 +23,42 @@ than the lease, readers may see the change come and go until it is acknowledged;
 
 
 class Part:
-    """The keys of a transition that one shard owns."""
+    """The keys of a transition that one shard owns, by the ring of its link."""
 
-    def __init__(self, link: ShardLink, keys: tuple[str, ...], tags: tuple[str, ...], deadline: float) -> None:
-        self.link = link
-        self.keys = keys
-        self.tags = tags
-        self._deadline = deadline
-        self.begin_again()
-
-    def begin_again(self) -> None:
-        """Register it anew."""
-        begin = self.link.begin(self.keys, self.tags, self._deadline)
-        self.beginning = asyncio.get_running_loop().create_task(begin)
+    def __init__(self, owned: Owned, deadline: float) -> None:
+        self.keys = owned.keys
+        self.tags = owned.tags
+        self.deadline = deadline
+        self._link = owned.link
+        begin = self._link.begin(self.keys, self.tags, deadline)
+        self._beginning = asyncio.get_running_loop().create_task(begin)
+        self._beginning.add_done_callback(_retrieve)
 
     async def in_force(self) -> tuple[NearSession, int]:
-        """Wait until it is registered; return the session under which it holds, and its number."""
-        return await asyncio.shield(self.beginning)
+        """Wait until it is registered; return the session under which it holds, and its number.
+
+        Raises:
+            Unavailable: the shard did not confirm it in time.
+            RingChanged: the shard does not own all of it any more, and nothing is registered.
+        """
+        return await asyncio.shield(self._beginning)
+
+    async def settle(self) -> None:
+        """Wait until it is registered, or its ring has ended. Raises ``Unavailable`` as ``in_force`` does."""
+        with suppress(RingChanged):
+            await self.in_force()
+
+    def holds(self, until: float) -> bool:
+        """Say whether it is registered, and as far as is known stays so up to that moment of the clock."""
+        if not self._beginning.done() or self._beginning.exception() is not None:
+            return False
+        session, _ = self._beginning.result()
+        return session.valid_until > until
+
+    def end(self, session: NearSession, transition: int, published: Sequence[Publication], *, certain: bool) -> None:
+        """Have the shard know what became of it."""
+        states = tuple(state for state in published if state.key in self.keys)
+        self._link.tell(session, End(transition, states, certain))
 
 
 class Transition:
@@ -48,22 +69,26 @@ class Transition:
 
     def __init__(
         self,
-        parts: list[Part],
-        quiet: Mapping[str, ShardLink],
-        tags: QuietTags,
+        routes: Routes,
+        keys: Sequence[str],
+        tags: Sequence[str],
+        quiet: QuietTags,
         clock: Callable[[], float],
         waits: Histogram,
     ) -> None:
         """``waits`` takes how many seconds it waited for shards to let it begin, however that ended; nothing where it
         asked none."""
-        self._parts = parts
+        self._routes = routes
         self._has_begun = False
-        self._quiet = dict(quiet)
-        self._tags = tags
+        self._tags = quiet
         self._clock = clock
         self._waits = waits
-        for tag in quiet:
-            tags.rely(tag, self, partial(self._register, tag))
+        wake_until = clock() + COMMIT_WITHIN_S
+        self._quiet = {tag for tag in tags if quiet.is_quiet(tag, wake_until)}
+        told = [tag for tag in tags if tag not in self._quiet]
+        self._parts = self._begin(keys, told, clock() + BEGIN_WITHIN_S)
+        for tag in self._quiet:
+            quiet.rely(tag, self, partial(self._register, tag))
 
     async def begun(self) -> None:
         """Wait until no cache serves the keys; commit nothing before. Safe to repeat.
@@ -85,16 +110,19 @@ class Transition:
     async def _in_force(self) -> None:
         # Each wait may take so long that what was confirmed before it does not hold long enough any more.
         while True:
-            begun = [(part, await part.in_force()) for part in self._parts]
+            for part in self._parts:
+                await part.settle()
             commit_until = self._clock() + COMMIT_WITHIN_S
-            lapsed = [part for part, (session, _) in begun if session.valid_until <= commit_until]
+            lapsed = [part for part in self._parts if not part.holds(commit_until)]
             woken = [tag for tag in self._quiet if not self._tags.is_quiet(tag, commit_until)]
             if not lapsed and not woken:
                 break
             for part in lapsed:
-                part.begin_again()
+                # By the ring as it is now: other shards may own it.
+                self._parts.remove(part)
+                self._parts += self._begin(part.keys, part.tags, part.deadline)
             for tag in woken:
-                self._register_part(tag)
+                self._register_tag(tag)
 
     async def end(self, published: Sequence[Publication] = (), *, certain: bool = True) -> None:
         """End it with the states that were committed; when it returns the change may be acknowledged.
@@ -105,39 +133,56 @@ class Transition:
         now = self._clock()
         for tag in list(self._quiet):
             if not self._tags.is_quiet(tag, now):
-                self._register_part(tag)
+                self._register_tag(tag)
             self._tags.leave(tag, self)
         for part in self._parts:
-            states = tuple(state for state in published if state.key in part.keys)
-            await self._end(part, states, certain=certain)
+            await self._end(part, published, certain=certain)
+
+    def _begin(self, keys: Iterable[str], tags: Iterable[str], deadline: float) -> list[Part]:
+        return [Part(owned, deadline) for owned in self._routes.split(keys, tags)]
 
     async def _register(self, tag: str) -> None:
         """Have the shard know before it takes back that the tag is quiet."""
         if tag in self._quiet:
             try:
-                await self._register_part(tag).in_force()
-            except Unavailable:
+                await self._register_tag(tag).in_force()
+            except (Unavailable, RingChanged):
                 return  # The session is lost by that, so the end registers again and waits.
 
-    def _register_part(self, tag: str) -> Part:
-        link = self._quiet.pop(tag)
+    def _register_tag(self, tag: str) -> Part:
+        self._quiet.discard(tag)
         self._tags.leave(tag, self)
-        part = Part(link, (), (tag,), self._clock() + BEGIN_WITHIN_S)
+        (part,) = self._begin((), (tag,), self._clock() + BEGIN_WITHIN_S)
         self._parts.append(part)
         return part
 
-    async def _end(self, part: Part, states: tuple[Publication, ...], *, certain: bool) -> None:
+    async def _end(self, part: Part, published: Sequence[Publication], *, certain: bool) -> None:
         try:
             session, transition = await part.in_force()
-        except Unavailable:
+        except (Unavailable, RingChanged):
             if not self._has_begun:
                 return  # Nothing was committed.
-            session, transition = await self._begin_late(part)
-        if session.valid_until <= self._clock():
-            # The shard may have stopped believing this process: readers may have cached what was before the commit.
-            session, transition = await self._begin_late(part)
-        part.link.tell(session, End(transition, states, certain))
+        else:
+            if session.valid_until > self._clock():
+                part.end(session, transition, published, certain=certain)
+                return
+        # The shard may have stopped believing this process: readers may have cached what was before the commit.
+        await self._end_late(part, published, certain=certain)
 
-    async def _begin_late(self, part: Part) -> tuple[NearSession, int]:
-        """Have the shard drop, after the commit and before anybody is told of it, what it should not have by now."""
-        return await part.link.begin(part.keys, part.tags, self._clock() + BEGIN_WITHIN_S)
+    async def _end_late(self, part: Part, published: Sequence[Publication], *, certain: bool) -> None:
+        """Have whoever owns it now drop, after the commit and before anybody is told of it, what it should not have."""
+        late = self._begin(part.keys, part.tags, self._clock() + BEGIN_WITHIN_S)
+        for owned in late:
+            try:
+                session, transition = await owned.in_force()
+            except RingChanged:
+                # The next owner has to drop it as well. What has been dropped by another part stays so.
+                late += self._begin(owned.keys, owned.tags, owned.deadline)
+            else:
+                owned.end(session, transition, published, certain=certain)
+
+
+def _retrieve(beginning: asyncio.Task[tuple[NearSession, int]]) -> None:
+    """Whoever asks whether it is in force hears of its failure; some transitions end before anybody asks."""
+    if not beginning.cancelled():
+        beginning.exception()

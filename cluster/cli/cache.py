@@ -1,8 +1,9 @@
-"""`easypay cache`: see how the cache of a running gateway does, have it forget, have it load."""
+"""`easypay cache`: see how the cache of a running gateway does, have it forget, load, or spread over more shards."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from actors.cache.sharding.stored import SHARDS_MAX
 from cluster.cli.client import request
 from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, messages, results
 from cluster.state import StateFile
@@ -18,6 +20,8 @@ _MIB = 1024 * 1024
 _PATH = "/ops/api/cache"
 _FORGET_TIMEOUT_S = 5.0
 _LEVELS = ("shard", "redis", "database", "begin")
+_CHANGE_WITHIN_S = 120.0
+_LOOK_EVERY_S = 0.2
 
 app = typer.Typer(help="See and steer the cache.", no_args_is_help=True)
 
@@ -61,6 +65,37 @@ def warm(
     print(json.dumps(answer) if as_json else f"{answer['payments']} payments are cached")
 
 
+@app.command()
+def shards(
+    count: Annotated[
+        int | None, typer.Option(min=1, max=SHARDS_MAX, help="Change to so many while the gateway runs.")
+    ] = None,
+    as_json: JsonOption = False,
+    directory: DataDirOption = None,
+) -> None:
+    """Show how many shards the cache has, or change that.
+
+    A change takes some seconds, of which nothing is cached for about three. It ends also if this command is stopped.
+    """
+    ring = _call(directory, "/shards", None if count is None else {"count": count})
+    give_up = time.monotonic() + _CHANGE_WITHIN_S
+    while count is not None and not _is_settled(ring):
+        if time.monotonic() > give_up:
+            fail(f"there are {ring['count']} shards, and the change to {ring['wanted']} goes on")
+        time.sleep(_LOOK_EVERY_S)
+        ring = _call(directory, "/shards", None)
+    if as_json:
+        print(json.dumps(ring))
+    elif _is_settled(ring):
+        results().print(f"{ring['count']} shards")
+    else:
+        results().print(f"{ring['count']} shards, changing to {ring['wanted']}")
+
+
+def _is_settled(ring: dict[str, Any]) -> bool:
+    return not ring["changing"] and ring["count"] == ring["wanted"]
+
+
 def forget_changes_of(merchant: str, directory: Path | None, *, models: Sequence[str] = ()) -> None:
     """Have a gateway that runs forget the audit trail of this merchant, which has just changed, and whole models.
 
@@ -83,7 +118,7 @@ def _call(directory: Path | None, path: str, body: dict[str, Any] | None) -> Any
         answer = request(f"{facts['url']}{_PATH}{path}", key=facts["admin_key"], body=body)
     except OSError as error:
         fail(f"the gateway does not answer: {error}")
-    if answer.status != 200:
+    if answer.status not in (200, 202):
         fail(_fault(answer.body))
     return answer.body
 

@@ -15,10 +15,10 @@ from uuid import UUID
 
 import ray
 
-from actors.cache.actor import shard_names
 from actors.cache.client import CacheClient
 from actors.cache.messages import End, Fill, GiveUp
 from actors.cache.port import ActorPort
+from actors.cache.sharding.stored import shard_names
 from actors.pool.database import Database
 from actors.runtime.clock import SystemClock
 from cluster.composition import ACTOR_NAMESPACE, gateway_config
@@ -46,7 +46,8 @@ async def main(plan: dict[str, str]) -> None:
     merchant, payment_id = UUID(plan["merchant"]), UUID(plan["payment"])
     path = f"/v1/payments/{public_id(Prefix.PAYMENT, payment_id)}/capture"
     claimed = claim(plan["key"], "POST", path, CapturePayment(amount=int(plan["amount"])).model_dump_json().encode())
-    cache = CacheClient({shard: _DyingPort(shard, ACTOR_NAMESPACE) for shard in shard_names(config.cache_shards)}, "w")
+    shards = shard_names(config.cache_shards)
+    cache = CacheClient(lambda shard: _DyingPort(shard, ACTOR_NAMESPACE), "w", shards=shards)
     cache.start()
     database = await Database.open(config.database_url, name="crashing", manager=None, want=1)
     services = wire(config, database, open_processors(config), SystemClock(), cache=cache)

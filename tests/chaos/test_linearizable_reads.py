@@ -31,6 +31,7 @@ from tests.chaos.reader import Failure, Reader
 from tests.chaos.redis_beneath import RedisBeneath
 from tests.chaos.replicas import replica_urls
 from tests.chaos.seeds import printed_seed
+from tests.chaos.shards import Shards
 from tests.chaos.writer import AMOUNT, Order, Writer
 from tests.e2e.gateway import RunningGateway, logged_incidents
 from tests.support.history import History, Seen
@@ -128,6 +129,52 @@ async def _read_and_write(gateway: RunningGateway, redis: RedisBeneath, seed: in
     assert near.resets > 0, "no shard was seen to start again"
     assert near.share >= _NEAR_SHARE_MIN
     assert set(faults.counts) == set(Fault)
+
+
+async def _read_and_write_until(
+    readers: list[Reader], writers: list[Writer], orders: list[Order], done: asyncio.Event
+) -> None:
+    loop = asyncio.get_running_loop()
+    names = [order.payment_id for order in orders]
+    while not done.is_set():
+        until = loop.time() + 0.5
+        await asyncio.gather(
+            *(reader.read_all(names, until) for reader in readers),
+            *(writer.write_all(orders, until) for writer in writers),
+        )
+
+
+async def _change_shards(gateway: RunningGateway, seed: int) -> None:
+    history = History()
+    async with client_of(gateway) as http, Shards(gateway) as shards, asyncio.TaskGroup() as tasks:
+        paid = [await pay(http, capture=number % 2 == 0) for number in range(_PAYMENTS)]
+        orders = [Order(payment["id"], payment["status"] == "captured") for payment in paid]
+        readers = [Reader(http, f"reader {index}", seed * 1000 + index, history) for index in range(_READERS // 2)]
+        writers = [Writer(http, f"writer {index}", seed * 1000 - index, history) for index in range(_WRITERS // 2)]
+        done = asyncio.Event()
+        tasks.create_task(_read_and_write_until(readers, writers, orders, done))
+        try:
+            before = await shards.settled()
+            for count in (3, 1, 2):
+                await shards.change(count)
+            refused = sum(writer.answers["503"] for writer in writers)
+            # Another keeper goes on, after the time that its process takes to start: changes may be refused meanwhile.
+            await shards.change(1, kill_keeper=True)
+            after = await shards.change(2)
+            served = await shards.until_all_serve(2)
+        finally:
+            done.set()
+    answers = sum((writer.answers for writer in writers), Counter())
+    violations = history.violations()
+    reads = sum(len(history.reads[order.payment_id]) for order in orders)
+    print(f"{reads} reads, {len(violations)} violations, writes {dict(answers)}", *violations[:10], sep="\n")
+    assert violations == []
+    assert [failure for reader in readers for failure in reader.failures] == [], logged_incidents(gateway.data_dir)
+    assert [each for writer in writers for each in writer.unexpected] == [], logged_incidents(gateway.data_dir)
+    assert refused == answers["lost"] == 0
+    assert after["version"] == before["version"] + 5
+    assert served == ["cache-shard-0", "cache-shard-1"]
+    assert reads > 300
 
 
 async def _until_near(readers: list[Reader], payment_id: str, database: asyncpg.Connection) -> None:
@@ -244,6 +291,14 @@ def test_a_commit_whose_writer_died_before_it_told_the_cache_is_seen_once_it_is_
 ) -> None:
     """The key is repeated through another process, and what it is answered with every replica then shows."""
     asyncio.run(_replay_after_a_death(gateway))
+
+
+@pytest.mark.timeout(240)
+def test_no_read_goes_back_in_time_while_shards_come_and_go(gateway: RunningGateway) -> None:
+    """The cache grows to three shards, shrinks to one and is two again under reads and writes, of which none fails.
+
+    The last but one change loses its keeper in the middle, and ends all the same."""
+    asyncio.run(_change_shards(gateway, printed_seed()))
 
 
 @pytest.mark.timeout(400)

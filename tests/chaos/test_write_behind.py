@@ -134,7 +134,7 @@ async def test_what_a_killed_shard_acknowledged_is_applied_once_and_in_order(
     database = await asyncpg.connect(postgres.url())
     await database.execute(TABLE)
     await asyncio.to_thread(create, mortal_shard(_SHARD, postgres.url(), redis_server.url), namespace)
-    cache = CacheClient({_SHARD: ActorPort(_SHARD, namespace)}, "test")
+    cache = CacheClient(lambda name: ActorPort(name, namespace), "test", shards=[_SHARD])
     writers = [Writer(cache, f"key-{number}", random.Random(draw.random())) for number in range(_KEYS)]
     done = asyncio.Event()
     writing = [asyncio.create_task(writer.write(done)) for writer in writers]

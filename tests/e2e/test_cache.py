@@ -177,6 +177,26 @@ def test_the_command_line_shows_and_steers(gateway: RunningGateway, merchant: Me
     assert "models" in wrong.stderr
 
 
+def test_the_number_of_shards_can_be_changed(gateway: RunningGateway, operator: httpx.Client) -> None:
+    """By command and by request, within bounds; what does not fit is refused and changes nothing."""
+    directory = ("--data-dir", str(gateway.data_dir))
+    before = operator.get(f"{_CACHE}/shards").json()
+    assert (before["count"], before["wanted"], before["changing"]) == (2, 2, False)
+    for wrong in (0, -1, 65, "3", None):
+        refused = operator.post(f"{_CACHE}/shards", json={"count": wrong})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["field"] == "count"
+    assert easypay("cache", "shards", "--count", "65", *directory).returncode == 2
+    assert easypay("cache", "shards", *directory).stdout == "2 shards\n"
+    grown = easypay("cache", "shards", "--count", "3", "--json", *directory, timeout_s=130)
+    assert json.loads(grown.stdout) == {"version": before["version"] + 1, "count": 3, "wanted": 3, "changing": False}
+    assert easypay("cache", "shards", "--count", "2", *directory, timeout_s=130).stdout == "2 shards\n"
+    shards = eventually(
+        lambda: operator.get(_CACHE).json()["shards"], lambda found: all(shard["ready"] for shard in found), within_s=10
+    )
+    assert [shard["name"] for shard in shards] == ["cache-shard-0", "cache-shard-1"]
+
+
 def test_a_revoked_key_is_refused_at_once(gateway: RunningGateway) -> None:
     """By every replica, though each has just used it."""
     directory = ("--data-dir", str(gateway.data_dir))

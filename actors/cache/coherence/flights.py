@@ -74,6 +74,11 @@ class Flights:
                 self._remove(flight)
                 flight.land()
 
+    def call_off_all(self) -> None:
+        """End every load."""
+        for key in list(self._by_key):
+            self.call_off(key)
+
     def abandon(self, loader: int) -> None:
         """Call off the loads of a process that is not believed any more."""
         for flight in [flight for flight in self._by_key.values() if flight.loader == loader]:

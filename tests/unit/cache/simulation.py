@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
@@ -28,8 +29,10 @@ from actors.cache.messages import (
     Want,
     Welcome,
 )
+from actors.cache.sharding.stored import Rings, RingVersion, shard_names
 from actors.runtime.errors import Unavailable
 from tests.support.history import History, Seen
+from tests.unit.cache.simulated_ring import MakeKeeper, SimulatedRing, plain_keeper
 
 _T = TypeVar("_T")
 
@@ -47,7 +50,16 @@ def plain_shard(place: SimulatedShard) -> CacheShardActor:
 def make_actor(kind: type[CacheShardActor], place: SimulatedShard) -> CacheShardActor:
     """Make a shard of this class."""
     actor = kind(
-        "0", place.name, "sim", 1_000_000, lambda _: place, lambda: place.redis, clock=_now, now=_now, draw=place.draw
+        "0",
+        place.name,
+        "sim",
+        1_000_000,
+        lambda _: place,
+        lambda _: place.rings,
+        lambda: place.redis,
+        clock=_now,
+        now=_now,
+        draw=place.draw,
     )
     # So short that keys which change every second are in Redis, too.
     actor.settled_after_s = 0.05
@@ -56,7 +68,12 @@ def make_actor(kind: type[CacheShardActor], place: SimulatedShard) -> CacheShard
 
 def plain_client(process: SimulatedProcess) -> CacheClient:
     """Make a client as it is."""
-    return CacheClient(process.ports, process.name, near_bytes=1_000_000, clock=_now)
+    return make_process_client(CacheClient, process)
+
+
+def make_process_client(kind: type[CacheClient], process: SimulatedProcess) -> CacheClient:
+    """Make a client of this class. It asks the shards of the first ring."""
+    return kind(process.port, process.name, shards=shard_names(2), near_bytes=1_000_000, clock=_now)
 
 
 def _now() -> float:
@@ -163,15 +180,52 @@ class SimulatedRedis:
 
 class SimulatedShard:
     """A place for a shard, with its epochs and its Redis: the shard can be killed and comes back empty, under the same
-    name."""
+    name. One that is cut off serves its clients, and its keeper cannot reach it."""
 
-    def __init__(self, name: str, make: MakeShard, draw: random.Random) -> None:
+    def __init__(self, name: str, make: MakeShard, draw: random.Random, rings: Rings) -> None:
         self.name = name
         self.draw = draw
+        self.rings = rings
+        self.is_wanted = False
+        self.is_cut_off = False
         self._make = make
         self._epoch = Epoch(0, 1, "")
         self._redis = SimulatedRedis(draw)
-        self.shard: CacheShardActor | None = make(self)
+        self.shard: CacheShardActor | None = None
+
+    def run(self) -> None:
+        """Have a shard here, for as long as it is not ended."""
+        if not self.is_wanted:
+            self.is_wanted = True
+            self._start()
+
+    def end(self) -> None:
+        """Have no shard here any more."""
+        self.is_wanted = False
+        if self.shard is not None:
+            self._kill(self.shard)
+
+    async def answer(self, call: Awaitable[_T]) -> _T:
+        """Return the answer of the shard that is here now, unless it dies before it has given it."""
+        shard, task = self.shard, asyncio.current_task()
+        assert task is not None
+        try:
+            answer = await call
+        except asyncio.CancelledError:
+            if task.cancelling():
+                raise
+            raise Unavailable(self.name, "died while it started", 1.0) from None
+        if shard is not self.shard:
+            raise Unavailable(self.name, "died", 1.0)
+        return answer
+
+    def cut_off(self, for_s: float) -> None:
+        """Let nobody but its clients reach it for a while."""
+        self.is_cut_off = True
+        asyncio.get_running_loop().call_later(for_s, self._reconnect)
+
+    def _reconnect(self) -> None:
+        self.is_cut_off = False
 
     @property
     def redis(self) -> SimulatedRedis:
@@ -190,15 +244,21 @@ class SimulatedShard:
     def restart(self, away_s: float) -> None:
         """Kill it; it is back after a while."""
         assert self.shard is not None
-        for task in (self.shard._opening, *self.shard._working):
-            if task is not None:
-                task.cancel()
-        self.shard = None
+        self._kill(self.shard)
         asyncio.get_running_loop().call_later(away_s, self._start)
 
+    def _kill(self, shard: CacheShardActor) -> None:
+        for task in (shard._opening, *shard._working):
+            if task is not None:
+                task.cancel()
+        if shard._opened is not None:
+            shard._opened._directory.expire(math.inf)  # Whoever waits for it hears that it is dead.
+        self.shard = None
+
     def _start(self) -> None:
-        self.shard = self._make(self)
-        self.shard._open()  # As it does when it is asked for its address.
+        if self.is_wanted and self.shard is None:
+            self.shard = self._make(self)
+            self.shard._open()  # As it does when it is asked for its address.
 
     def disturb_redis(self) -> None:
         """Take Redis away for a while, if not for a moment only; it may come back with the past."""
@@ -226,8 +286,8 @@ class SimulatedPort:
         self._process = process
         self._draw = draw
 
-    async def open_session(self, owner: str) -> Welcome:
-        return await self._call(lambda shard: shard.open_session(owner))
+    async def open_session(self, owner: str, ring: int) -> Welcome | RingVersion:
+        return await self._call(lambda shard: shard.open_session(owner, ring))
 
     async def listen(
         self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report | None
@@ -268,9 +328,7 @@ class SimulatedPort:
             # Delivered twice: the first answer is lost, and the caller repeats.
             self._process.start(_quietly(shard, call))
             raise Unavailable("shard", "the answer was lost", 1.0)
-        answer = await _answered(call(shard))
-        if shard is not self._target.shard:
-            raise Unavailable("shard", "died", 1.0)
+        answer = await self._target.answer(_answered(call(shard)))
         await self._travel()
         return answer
 
@@ -297,7 +355,7 @@ async def _quietly(shard: CacheShardActor, call: Callable[[CacheShardActor], obj
     try:
         async with asyncio.timeout(_CALL_ENDS_WITHIN_S):  # With a shard that dies a call would never end.
             await _answered(call(shard))
-    except Exception:
+    except (Exception, asyncio.CancelledError):
         return  # Nobody hears the answer, whatever it is.
 
 
@@ -307,7 +365,7 @@ class SimulatedProcess:
     def __init__(
         self,
         name: str,
-        shards: dict[str, SimulatedShard],
+        ring: SimulatedRing,
         database: SimulatedDatabase,
         make_client: MakeClient,
         draw: random.Random,
@@ -318,10 +376,15 @@ class SimulatedProcess:
         self.alive = True
         self.awake = asyncio.Event()
         self.awake.set()
-        self.ports = {shard: SimulatedPort(target, self, draw) for shard, target in shards.items()}
+        self.ring = ring
+        self._draw = draw
         self._database = database
         self.cache = make_client(self)
         self.work: dict[asyncio.Future[None], None] = {}
+
+    def port(self, name: str) -> SimulatedPort:
+        """Return the way to a shard."""
+        return SimulatedPort(self.ring.place(name), self, self._draw)
 
     async def read(self, key: str, history: History) -> None:
         """Read a key, as a client that sees when it asked and when it had the answer."""
@@ -422,25 +485,32 @@ async def simulate(
     processes: int = 3,
     faults: Sequence[str] = FAULTS,
     write_share: float = 0.04,
+    make_keeper: MakeKeeper | None = None,
 ) -> tuple[History, list[SimulatedProcess]]:
-    """Run reads and writes for a while; return what their clients saw, and the processes."""
+    """Run reads and writes for a while; return what their clients saw, and the processes.
+
+    With ``make_keeper`` the ring of shards changes all the time, and its keeper dies now and then.
+    """
     random.seed(seed)  # What pauses between tries are drawn from.
     draw = random.Random(seed)
     history = History()
     database = SimulatedDatabase(draw)
-    shards = {name: SimulatedShard(name, make_shard, draw) for name in ("shard-0", "shard-1")}
+    ring = SimulatedRing(2, make_shard, draw, make_keeper or plain_keeper)
+    if make_keeper is not None:
+        ring.start()
     count = 0
 
     def new_process() -> SimulatedProcess:
         nonlocal count
         count += 1
-        process = SimulatedProcess(f"process-{count}", shards, database, make_client, draw)
+        process = SimulatedProcess(f"process-{count}", ring, database, make_client, draw)
         process.cache.start()
         return process
 
     running = [new_process() for _ in range(processes)]
     end = _now() + seconds
     next_fault = _now() + 3
+    next_ring = _now() + 3 if make_keeper is not None else end
     while _now() < end:
         await asyncio.sleep(draw.expovariate(1 / 0.003))
         process = draw.choice(running)
@@ -457,29 +527,55 @@ async def simulate(
             process.start(process.read(key, history))
         if faults and _now() > next_fault:
             next_fault = _now() + draw.uniform(0.5, 6)
-            await _fault(draw.choice(faults), draw, shards, running, new_process)
+            await _fault(draw.choice(faults), draw, ring.running(), running, new_process)
+        if _now() > next_ring:
+            next_ring = _now() + draw.uniform(2, 7)
+            _change_ring(draw, ring, running)
     for process in running:
         process.awake.set()
         await asyncio.gather(*process.work, return_exceptions=True)
+    if make_keeper is not None:
+        while not ring.rings.stored.settled:
+            await asyncio.sleep(1)
+        # Clients ask again after half a second at most, and shards serve two seconds after they have started.
+        await asyncio.sleep(3)
+        await ring.stop()
     return history, running
+
+
+def _change_ring(draw: random.Random, ring: SimulatedRing, running: list[SimulatedProcess]) -> None:
+    """Want another number of shards; while it changes, the keeper may die, a shard be cut off, or a process stall."""
+    stored = ring.rings.stored
+    ring.rings.stored = stored._replace(wanted=draw.choice([count for count in (1, 2, 3) if count != stored.wanted]))
+    ring.keeper.wake()
+    loop = asyncio.get_running_loop()
+    match draw.choice(("keeper", "cut off", "stall", "stall", "nothing")):
+        case "keeper":
+            loop.call_later(draw.uniform(0, 3), ring.kill_keeper, draw.uniform(0, 1))
+        case "cut off":
+            draw.choice(ring.running()).cut_off(draw.uniform(0.5, 4))
+        case "stall":
+            process = draw.choice(running)
+            loop.call_later(draw.uniform(0, 0.5), process.awake.clear)
+            loop.call_later(2, process.awake.set)
 
 
 async def _fault(
     kind: str,
     draw: random.Random,
-    shards: dict[str, SimulatedShard],
+    shards: list[SimulatedShard],
     running: list[SimulatedProcess],
     new_process: Callable[[], SimulatedProcess],
 ) -> None:
     loop = asyncio.get_running_loop()
-    for place in shards.values():
+    for place in shards:
         if draw.random() < 0.3:
             place.save_redis()
     match kind:
         case "redis":
-            draw.choice(list(shards.values())).disturb_redis()
+            draw.choice(shards).disturb_redis()
         case "shard":
-            shard = draw.choice(list(shards.values()))
+            shard = draw.choice(shards)
             if shard.shard is not None:
                 shard.restart(draw.uniform(0.05, 2))
         case "die":

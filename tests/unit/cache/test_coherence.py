@@ -17,6 +17,7 @@ from actors.cache.messages import Begin, Begun, Fill, Publication
 from actors.cache.near import NearEntry, NearSession
 from actors.cache.quiet import QuietTags
 from actors.cache.shard import CacheShard
+from tests.unit.cache.simulated_ring import SimulatedRing
 from tests.unit.cache.simulation import (
     MakeClient,
     MakeShard,
@@ -25,6 +26,7 @@ from tests.unit.cache.simulation import (
     SimulatedRedis,
     SimulatedShard,
     make_actor,
+    make_process_client,
     plain_client,
     plain_shard,
     simulate,
@@ -196,7 +198,7 @@ class _NotMarked(CacheShardActor):
 
 
 def _client(kind: type[CacheClient]) -> MakeClient:
-    return lambda process: kind(process.ports, process.name, clock=asyncio.get_running_loop().time)
+    return lambda process: make_process_client(kind, process)
 
 
 @pytest.mark.parametrize(
@@ -326,10 +328,10 @@ def _play(story: Callable[[list[SimulatedProcess]], Awaitable[_T]]) -> _T:
 
     async def play() -> _T:
         draw = random.Random(7)
-        shards = {"shard-0": SimulatedShard("shard-0", plain_shard, draw)}
+        ring = SimulatedRing(1, plain_shard, draw)
         database = SimulatedDatabase(draw)
         processes = [
-            SimulatedProcess(f"process-{index}", shards, database, plain_client, draw, loss=0.0) for index in range(2)
+            SimulatedProcess(f"process-{index}", ring, database, plain_client, draw, loss=0.0) for index in range(2)
         ]
         for process in processes:
             process.cache.start()

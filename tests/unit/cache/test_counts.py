@@ -13,6 +13,8 @@ from actors.cache.client import CacheClient, Loaded
 from actors.cache.counts import ModelMetrics, summed
 from actors.cache.messages import ShardSnapshot
 from actors.cache.second_level import SecondLevel
+from actors.cache.sharding.stored import shard_names
+from tests.unit.cache.simulated_ring import SimulatedRing
 from tests.unit.cache.simulation import (
     SimulatedDatabase,
     SimulatedProcess,
@@ -34,15 +36,15 @@ def _play(story: Story[_T], loss: float = 0.0) -> _T:
     async def play() -> _T:
         random.seed(3)  # What pauses between tries are drawn from.
         draw = random.Random(3)
-        shards = {name: SimulatedShard(name, plain_shard, draw) for name in ("shard-0", "shard-1")}
+        ring = SimulatedRing(2, plain_shard, draw)
         database = SimulatedDatabase(draw)
         processes = [
-            SimulatedProcess(f"process-{index}", shards, database, plain_client, draw, loss) for index in range(2)
+            SimulatedProcess(f"process-{index}", ring, database, plain_client, draw, loss) for index in range(2)
         ]
         for process in processes:
             process.cache.start()
         await asyncio.sleep(3)
-        return await story(processes, list(shards.values()))
+        return await story(processes, ring.running())
 
     return run_virtually(play())
 
@@ -198,7 +200,9 @@ def test_what_a_process_has_no_room_for_is_counted() -> None:
     """By its model."""
 
     async def story(processes: list[SimulatedProcess], _: list[SimulatedShard]) -> None:
-        small = CacheClient(processes[0].ports, "small", near_bytes=20_000, clock=asyncio.get_running_loop().time)
+        small = CacheClient(
+            processes[0].port, "small", shards=shard_names(2), near_bytes=20_000, clock=asyncio.get_running_loop().time
+        )
         small.start()
         await asyncio.sleep(1)
 

@@ -35,7 +35,7 @@ class Port:
 
 def _client(*names: str) -> tuple[CacheClient, dict[str, Port]]:
     ports = {name: Port() for name in names}
-    return CacheClient(ports, "test"), ports  # type: ignore[arg-type]
+    return CacheClient(ports.__getitem__, "test", shards=names), ports  # type: ignore[arg-type]
 
 
 async def test_a_key_s_records_go_to_its_shard_in_the_order_of_their_calls() -> None:

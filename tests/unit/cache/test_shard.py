@@ -513,3 +513,30 @@ def test_messages_that_come_twice_do_no_harm() -> None:
         assert shard.snapshot().state.changing == 0
 
     _play(story)
+
+
+def test_a_shard_that_retires_ends_every_session_and_keeps_what_is_its_own() -> None:
+    """Loads and transitions under way end too; of pages it is the tag that says whose they are."""
+
+    async def story(shard: CacheShard, session: int) -> None:
+        _load(shard, session, b"own")
+        _load(shard, session, b"moves", 1, "payment:2")
+        _load(shard, session, b"page", 0, "page:1", TAG)
+        _load(shard, session, b"page", 0, "page:2", "merchant:2")
+        loading = _read(shard, session, "payment:3")
+        assert isinstance(loading, Load)
+        shard.begin(session, [Begin(1, ("payment:4",), ())])
+        shard.retire(lambda name: name in {KEY, TAG, "payment:3"})
+        for ended in (shard.read, shard.begin):
+            with pytest.raises(NoSession):
+                ended(session, [])
+        shard.tell(session, [Fill("payment:3", loading.token, b"late", 1, 30.0)])
+        found = shard.snapshot().state
+        assert (found.sessions, found.changing, found.loading, found.entries) == (0, 0, 0, 2)
+        again = shard.open_session("reader").session
+        assert _value(_read(shard, again)) == b"own"
+        assert _value(_read(shard, again, "page:1", TAG)) == b"page"
+        for key in ("payment:2", "payment:3", "payment:4"):
+            assert isinstance(_read(shard, again, key), Load)
+
+    _play(story)
