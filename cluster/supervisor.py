@@ -125,8 +125,10 @@ class SupervisorActor:
         version = self._versions[self._group.prefix]
         self._mend(dict.fromkeys(members, version), self._group.member)
         for name in surplus(self._group, members, self._running()):
-            _logger.warning("actor %s: is not needed any more", name)
-            ray.kill(ray.get_actor(name, self._namespace))
+            actor: Any = ray.get_actor(name, self._namespace)
+            if _ask(actor.may_end.remote(), _PING_TIMEOUT_S):
+                _logger.warning("actor %s: is not needed any more", name)
+                ray.kill(actor)
 
     def _mend(self, desired: Mapping[str, str], spec: Callable[[str], ActorSpec]) -> None:
         for name, repair in reconcile(desired, self._observe(desired)).items():

@@ -195,10 +195,20 @@ class CacheShardActor(Supervised):
         self._shard.tell(session, messages)
 
     async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
-        """Take writes into the journal. Not safe to repeat."""
+        """Take writes into the journal, of the keys of the ring that it serves. Not safe to repeat."""
         if self._behind is None:
             raise Unavailable(self._name, "it has no journal, or is starting", _START_AGAIN_S)
+        if self._membership.serving is None:
+            raise Unavailable(self._name, "it serves no keys", _START_AGAIN_S)
         await self._behind.record(entries)
+
+    async def may_end(self) -> bool:
+        """Say whether nothing is lost by ending this shard, which is not in the ring any more: all of its journal has
+        been applied, and since it serves no keys nothing is added."""
+        await asyncio.shield(self._open())
+        if self._membership.serving is not None:
+            return False
+        return self._behind is None or (await self._behind.state()).unapplied == 0
 
     async def snapshot(self) -> ShardSnapshot:
         """Return the state of the shard."""

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from actors.cache.actor import CacheShardActor
 from actors.cache.level2.journal import Journal
 from actors.cache.level2.sealing import Sealer
-from actors.cache.sharding.stored import StoredRing
 from actors.pool.connector import Connection
 from actors.pool.database import Database
 from actors.runtime.client import ActorClient
 from actors.runtime.spec import ActorSpec
 from serve_app.caching.epochs import StoredEpochs
 from serve_app.caching.sink import StoredSink, Write
+from tests.support.rings import SteadyRing
 
 MODEL = "diary"
 TABLE = "CREATE TABLE diary (place bigserial PRIMARY KEY, name text NOT NULL, payload text NOT NULL)"
@@ -41,25 +41,6 @@ class MortalShard(ActorClient):
         return found
 
 
-class _OneShard:
-    """A ring of one shard, which never changes."""
-
-    def __init__(self, _gateway: str) -> None:
-        self._stored = StoredRing(1, 1, None, 1)
-
-    async def read(self) -> StoredRing:
-        return self._stored
-
-    async def want(self, _count: int) -> StoredRing:
-        return self._stored
-
-    async def begin(self, _version: int, _count: int) -> StoredRing:
-        return self._stored
-
-    async def activate(self, _version: int) -> StoredRing:
-        return self._stored
-
-
 def mortal_shard(name: str, database_url: str, redis_url: str) -> ActorSpec:
     """Return a shard without a second level, with a journal at this Redis and a sink at this database."""
     epochs = functools.partial(StoredEpochs, functools.partial(str, database_url))
@@ -71,7 +52,7 @@ def mortal_shard(name: str, database_url: str, redis_url: str) -> ActorSpec:
             "chaos",
             1_000_000,
             epochs,
-            _OneShard,
+            SteadyRing,
             _no_level,
             functools.partial(str, "127.0.0.1"),
             functools.partial(_write_behind, database_url, redis_url),

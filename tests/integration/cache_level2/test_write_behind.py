@@ -12,11 +12,13 @@ from actors.cache.actor import CacheShardActor
 from actors.cache.epochs import Epoch
 from actors.cache.level2.journal import Entry, Journal, NotOwner
 from actors.cache.level2.sealing import Sealer
-from actors.cache.messages import RECORDS_MAX, Bypass, Want
+from actors.cache.messages import RECORDS_MAX, Bypass, Want, Welcome
+from actors.cache.sharding.membership import Membership
 from actors.cache.write_behind import WriteBehind
 from actors.runtime.errors import OutcomeUnknown, Overloaded, Unavailable
 from tests.integration.cache_level2.conftest import SEALER, OpenJournal, until
 from tests.support.redis_servers import TestRedis
+from tests.support.rings import SteadyRing
 
 
 class Sink:
@@ -199,26 +201,70 @@ class _Epochs:
         return Epoch(1, 2, redis)
 
 
+def _shard(ring: SteadyRing, journal: Journal, sink: Sink) -> CacheShardActor:
+    return CacheShardActor(
+        "0",
+        "cache-shard-0",
+        "test",
+        1_000_000,
+        lambda _: _Epochs(),
+        lambda _: ring,
+        lambda: None,
+        write_behind=lambda _: (journal, sink),
+    )
+
+
 async def test_a_shard_serves_while_its_journal_is_away(server: TestRedis) -> None:
     """Reads and snapshots answer, records are refused; when Redis is there it records."""
     sink = Sink()
     await asyncio.to_thread(server.stop)
     journal = Journal(server.url, SEALER, name="away", deadline_s=0.5)
-    shard = CacheShardActor(
-        "0", "shard", "test", 1_000_000, lambda _: _Epochs(), lambda: None, write_behind=lambda _: (journal, sink)
-    )
-    session = (await shard.open_session("test")).session
-    assert await shard.read(session, [Want("payment:1", None, False)]) == [Bypass("recovering")]
+    shard = _shard(SteadyRing("test"), journal, sink)
+    welcome = await shard.open_session("test", 1)
+    assert isinstance(welcome, Welcome)
+    assert shard.read(welcome.session, [Want("payment:1", None, False)]) == [Bypass("recovering")]
     with pytest.raises(Unavailable):
         await shard.record([("key", b"1")])
-    snapshot = await shard.snapshot()
-    assert snapshot.unapplied is None
-    assert snapshot.journal_fault
+    state = (await shard.snapshot()).state
+    assert state.unapplied is None
+    assert state.journal_fault
     await asyncio.to_thread(server.start)
     assert shard._behind is not None
     await _recorded(shard._behind, b"1")
     await until(lambda: sink.payloads == [b"1"])
+    await _end(shard, journal)
+
+
+async def test_a_shard_that_left_the_ring_ends_once_its_journal_is_applied(server: TestRedis) -> None:
+    """It records nothing more, and what it has acknowledged is not left behind."""
+    sink, ring = Sink(), SteadyRing("test")
+    journal = Journal(server.url, SEALER, name="leaves")
+    shard = _shard(ring, journal, sink)
+    assert not await shard.may_end()
+    sink.fails = Unavailable("database", "is away", 1.0)
+    await until(lambda: _records(shard))
+    # As if it had been the second of two.
+    shard._name = "cache-shard-1"
+    shard._member = Membership("cache-shard-1", ring.stored)
+    with pytest.raises(Unavailable):
+        await shard.record([("key", b"2")])
+    assert not await shard.may_end()
+    sink.fails = None
+    await until(shard.may_end)
+    assert sink.payloads == [b"1"]
+    await _end(shard, journal)
+
+
+async def _end(shard: CacheShardActor, journal: Journal) -> None:
     for task in shard._working:
         task.cancel()
     await asyncio.gather(*shard._working, return_exceptions=True)
     await journal.close()
+
+
+async def _records(shard: CacheShardActor) -> bool:
+    try:
+        await shard.record([("key", b"1")])
+    except Unavailable:
+        return False
+    return True
