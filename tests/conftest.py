@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from tests.support.postgres import TestPostgres
+from tests.support.started import started
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +25,9 @@ def own_postgres() -> Iterator[TestPostgres]:
 
 
 def _running() -> Iterator[TestPostgres]:
-    server = TestPostgres()
-    try:
-        server.start()
+    with started(TestPostgres()) as server:
         asyncio.run(server.create_schema())
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,6 +14,7 @@ from tests.chaos.seeds import printed_seed
 from tests.e2e.gateway import RunningGateway, running_gateway
 from tests.support.acquirer import AcquirerProcess
 from tests.support.redis_servers import TestRedisCluster
+from tests.support.started import started
 
 EMBEDDED, CLUSTER, ACQUIRER = "embedded", "cluster", "acquirer"
 
@@ -31,12 +32,8 @@ def redis_cluster(kind: str) -> Iterator[TestRedisCluster | None]:
     if kind != CLUSTER:
         yield None
         return
-    cluster = TestRedisCluster()
-    try:
-        cluster.start()
+    with started(TestRedisCluster()) as cluster:
         yield cluster
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture(scope="package")

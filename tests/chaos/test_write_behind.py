@@ -23,6 +23,7 @@ from actors.runtime.spec import create
 from tests.chaos.mortal_shard import MODEL, TABLE, MortalShard, mortal_shard
 from tests.support.postgres import TestPostgres
 from tests.support.redis_servers import TestRedis
+from tests.support.started import started
 
 pytestmark = [
     pytest.mark.chaos,
@@ -78,12 +79,8 @@ class Writer:
 @pytest.fixture
 def redis_server() -> Iterator[TestRedis]:
     """Run a Redis that lives through it all."""
-    server = TestRedis()
-    try:
-        server.start()
+    with started(TestRedis()) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from actors.cache.level2.journal import Journal
 from actors.cache.level2.redis_level import RedisLevel
 from actors.cache.level2.sealing import Sealer
 from tests.support.redis_servers import TestRedis, TestRedisCluster
+from tests.support.started import started
 
 SEALER = Sealer(b"k" * 32)
 # Of a machine with two busy cores. The deadline itself has tests of its own.
@@ -27,45 +28,29 @@ OpenJournal = Callable[..., Journal]
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[TestRedis]:
     """Run one server for the tests that leave it running; each has a namespace of its own."""
-    server = TestRedis()
-    try:
-        server.start()
+    with started(TestRedis()) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture
 def server() -> Iterator[TestRedis]:
     """Run a server that this test may stop."""
-    server = TestRedis()
-    try:
-        server.start()
+    with started(TestRedis()) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="session")
 def shared_cluster() -> Iterator[TestRedisCluster]:
     """Run one cluster for the tests that leave it as it is."""
-    cluster = TestRedisCluster()
-    try:
-        cluster.start()
+    with started(TestRedisCluster()) as cluster:
         yield cluster
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture
 def cluster() -> Iterator[TestRedisCluster]:
     """Run a cluster that this test may change."""
-    cluster = TestRedisCluster()
-    try:
-        cluster.start()
+    with started(TestRedisCluster()) as cluster:
         yield cluster
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture

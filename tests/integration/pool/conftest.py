@@ -14,6 +14,7 @@ import pytest
 from actors.pool.database import Database
 from actors.pool.statement import BatchStatement
 from tests.support.postgres import TestPostgres
+from tests.support.started import started
 
 _names = itertools.count(1)
 
@@ -56,12 +57,8 @@ _SCHEMA = """
 @pytest.fixture(scope="session")
 def server() -> Iterator[TestPostgres]:
     """Run one server for the tests of this folder; each makes the table anew."""
-    server = TestPostgres()
-    try:
-        server.start()
+    with started(TestPostgres()) as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture
