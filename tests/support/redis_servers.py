@@ -28,11 +28,13 @@ class TestRedis:
 
     __test__ = False
 
-    def __init__(self, *options: str, port: int | None = None) -> None:
+    def __init__(self, *options: str, port: int | None = None, program: Path | None = None) -> None:
+        """``program`` is the server to run, None: the one that the gateway would run."""
         self.folder = Path(tempfile.mkdtemp(prefix="easypay-redis-"))
         self.port = free_port() if port is None else port
         self.socket = self.folder / "redis.sock"
         self._options = options
+        self._program = program
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,7 +55,7 @@ class TestRedis:
 
     def start(self) -> None:
         """Start the server and wait until it answers, also that it has read its data."""
-        program, _ = find_server(None, self.folder / "programs")
+        program = self._program or find_server(None, self.folder / "programs")[0]
         settings = {
             "port": str(self.port),
             "bind": "127.0.0.1",

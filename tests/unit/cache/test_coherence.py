@@ -33,6 +33,9 @@ from tests.unit.cache.simulation import (
 )
 from tests.unit.cache.virtual_time import run_virtually
 
+# Measuring which lines run takes longer than running them; what runs here has unit tests of its own.
+pytestmark = pytest.mark.no_cover
+
 _T = TypeVar("_T")
 
 _CAUGHT_WITHIN = 12

@@ -15,6 +15,9 @@ from tests.unit.cache.simulated_ring import MakeKeeper, SimulatedRing, plain_kee
 from tests.unit.cache.simulation import MakeShard, SimulatedShard, make_actor, plain_shard, simulate
 from tests.unit.cache.virtual_time import run_virtually
 
+# Measuring which lines run takes longer than running them; what runs here has unit tests of its own.
+pytestmark = pytest.mark.no_cover
+
 _CAUGHT_WITHIN = 12
 """So many histories are enough for each broken variant to show."""
 
