@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 _EVERY_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentReads:
-    """How reads of payments ended until now, in all processes that live."""
-
-    reads: int
-    hits: int
-    loads: int
-    bypassed: int
-
-    def hit_rate_since(self, earlier: PaymentReads) -> float:
-        """Return the part of the reads since then that cost no load."""
-        return (self.hits - earlier.hits) / max(1, self.reads - earlier.reads)
 
 
 class CacheState:
@@ -35,12 +20,6 @@ class CacheState:
     async def shards(self) -> dict[str, dict[str, Any]]:
         """Return the state of each shard by its name."""
         return {shard["name"]: shard for shard in (await self._read())["shards"]}
-
-    async def payment_reads(self) -> PaymentReads:
-        """Return the counts of payments."""
-        counts = (await self._read())["models"]["payment"]
-        hits = counts["near_hits"] + counts["joined"] + counts["shard_hits"]
-        return PaymentReads(counts["reads"], hits, counts["loads"], sum(counts["bypasses"].values()))
 
     async def until_redis_is_used(self, within_s: float) -> float:
         """Wait until all shards serve and use Redis; return how many seconds that took, fail after `within_s`."""

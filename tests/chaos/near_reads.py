@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 _EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentReads:
+    """How reads of payments ended until a look."""
+
+    reads: int
+    hits: int
+    loads: int
+    bypassed: int
+
+    def hit_rate_since(self, earlier: PaymentReads) -> float:
+        """Return the part of the reads since then that cost no load."""
+        return (self.hits - earlier.hits) / max(1, self.reads - earlier.reads)
 
 
 class NearReads:
@@ -40,13 +55,20 @@ class NearReads:
         """Watch until the loop's time `until`, and once more."""
         loop = asyncio.get_running_loop()
         while loop.time() < until:
-            await self._look()
+            await self.look()
             await asyncio.sleep(_EVERY_S)
         # Each process reports with its listen, at least every 0.4 s.
         await asyncio.sleep(1)
-        await self._look()
+        await self.look()
 
-    async def _look(self) -> None:
+    async def look(self) -> PaymentReads:
+        """Add what is new, and return the sums; what is new is missing where the gateway does not answer."""
+        await self._add_what_is_new()
+        counts = self.counts
+        hits = counts["near_hit"] + counts["joined"] + counts["shard_hit"]
+        return PaymentReads(counts.total(), hits, counts["load"], counts["bypass"])
+
+    async def _add_what_is_new(self) -> None:
         try:
             async with self._http.get("/metrics", headers=self._headers) as answer:
                 if answer.status != 200:

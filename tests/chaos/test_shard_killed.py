@@ -9,9 +9,10 @@ import asyncpg
 import pytest
 
 from serve_app.domain.ids import Prefix, new_id, parse_id, public_id
-from tests.chaos.cache_state import CacheState, PaymentReads
+from tests.chaos.cache_state import CacheState
 from tests.chaos.clients import client_of, pay
 from tests.chaos.killer import SHARD, Killer
+from tests.chaos.near_reads import NearReads, PaymentReads
 from tests.chaos.reader import Reader
 from tests.chaos.seeds import printed_seed
 from tests.e2e.gateway import RunningGateway, logged_incidents
@@ -64,14 +65,14 @@ async def _read_once(reader: Reader, payments: Iterable[str]) -> None:
         await reader.read(payment)
 
 
-async def _windows(state: CacheState, until: float) -> list[tuple[float, float]]:
+async def _windows(counted: NearReads, until: float) -> list[tuple[float, float]]:
     """Return the hit rates of windows one after the other: when each ended, and the rate."""
     loop = asyncio.get_running_loop()
     rates: list[tuple[float, float]] = []
-    before = await state.payment_reads()
+    before = await counted.look()
     while loop.time() < until:
         await asyncio.sleep(_WINDOW_S)
-        now = await state.payment_reads()
+        now = await counted.look()
         rates.append((loop.time(), now.hit_rate_since(before)))
         before = now
     return rates
@@ -81,6 +82,7 @@ async def _run(gateway: RunningGateway, seed: int) -> None:
     loop = asyncio.get_running_loop()
     async with client_of(gateway) as http:
         state = CacheState(http, str(gateway.facts["admin_key"]))
+        counted = NearReads(http, str(gateway.facts["admin_key"]))
         await state.until_redis_is_used(_WITHIN_S)
         payments = await _payments(gateway, str((await pay(http, capture=True))["id"]))
         names = _zipf(payments)
@@ -89,12 +91,12 @@ async def _run(gateway: RunningGateway, seed: int) -> None:
         until = loop.time() + _WARM_S + _BEFORE_S + _WITHIN_S + 2 * _WINDOW_S
         reading = [asyncio.create_task(reader.read_all(names, until)) for reader in readers]
         await asyncio.sleep(_WARM_S)
-        before = await _windows(state, loop.time() + _BEFORE_S)
-        at_kill = await state.payment_reads()
+        before = await _windows(counted, loop.time() + _BEFORE_S)
+        at_kill = await counted.look()
         killed_at = await _kill_a_shard(gateway, seed)
-        after = await _windows(state, until)
+        after = await _windows(counted, until)
         await asyncio.gather(*reading)
-        at_end, shards = await state.payment_reads(), await state.shards()
+        at_end, shards = await counted.look(), await state.shards()
     failures = [failure for reader in readers for failure in reader.failures]
     usual = sum(rate for _, rate in before) / len(before)
     poor = [ended - killed_at for ended, rate in after if rate < _REGAINED * usual]
