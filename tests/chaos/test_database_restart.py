@@ -27,11 +27,11 @@ pytestmark = [
     pytest.mark.parametrize("kind", ["acquirer"], indirect=True, scope="package"),
 ]
 
-_CLIENTS = 20
-_BEFORE_S, _AWAY_S, _AFTER_S = 4.0, 9.0, 16.0
-# The launcher's pause before the next start doubles with each death: after nine seconds of them it is over three,
-# which is how long statements are repeated.
-_BACK_WITHIN_S = 10.0
+_CLIENTS, _NEWCOMERS = 20, 5
+"""Clients whose payment is at the acquirer wait for the server to come back; newcomers find it away."""
+_BEFORE_S, _AWAY_S, _AFTER_S = 4.0, 6.0, 14.0
+# The launcher's pause before the next start doubles with each death: after six seconds of them it is about three.
+_BACK_WITHIN_S = 8.0
 _FINAL_WITHIN_S = 30.0
 
 
@@ -49,7 +49,10 @@ class _Client:
         self.answers: list[tuple[float, int, bool]] = []
         self.paid: dict[str, int] = {}
 
-    async def pay(self, until: float) -> None:
+    async def pay(self, until: float, begin: asyncio.Event | None = None) -> None:
+        """Pay until that time of the loop, from an event on."""
+        if begin is not None:
+            await begin.wait()
         loop = asyncio.get_running_loop()
         body = {"amount": 500, "currency": "USD", "payment_method": "tok_visa"}
         while loop.time() < until:
@@ -63,14 +66,17 @@ class _Client:
                 await asyncio.sleep(0.2)
 
 
-async def _stop_for_a_while(gateway: RunningGateway) -> None:
-    """Hold the server's main process back from being started again by stopping it with SIGQUIT, a crash, repeatedly."""
+async def _stop_for_a_while(gateway: RunningGateway, away: asyncio.Event) -> None:
+    """Hold the server's main process back from being started again by stopping it with SIGQUIT, a crash, repeatedly.
+
+    The event tells of the first crash."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _AWAY_S
     while loop.time() < until:
         # Between two of its lives there is no process, or no whole file.
         with suppress(OSError, psutil.Error, IndexError, ValueError):
             os.kill(_postmaster(gateway).pid, signal.SIGQUIT)
+            away.set()
         await asyncio.sleep(0.3)
 
 
@@ -80,10 +86,14 @@ async def _run(gateway: RunningGateway) -> None:
     started = loop.time()
     async with aiohttp.ClientSession(gateway.url, headers=headers, timeout=aiohttp.ClientTimeout(total=35)) as http:
         clients = [_Client(http) for _ in range(_CLIENTS)]
+        newcomers = [_Client(http) for _ in range(_NEWCOMERS)]
         until = started + _BEFORE_S + _AWAY_S + _AFTER_S
+        away = asyncio.Event()
         paying = [asyncio.create_task(client.pay(until)) for client in clients]
+        paying += [asyncio.create_task(client.pay(until, away)) for client in newcomers]
+        clients += newcomers
         await asyncio.sleep(_BEFORE_S)
-        await _stop_for_a_while(gateway)
+        await _stop_for_a_while(gateway, away)
         back_at = loop.time()
         await asyncio.gather(*paying)
     answers = [answer for client in clients for answer in client.answers]
@@ -111,6 +121,6 @@ async def _check(gateway: RunningGateway, paid: dict[str, int]) -> None:
 
 @pytest.mark.timeout(240)
 def test_postgresql_restarts_under_load(gateway: RunningGateway, acquirer: AcquirerProcess) -> None:
-    """The server crashes several times within nine seconds and is started again by the launcher."""
+    """The server crashes several times within six seconds and is started again by the launcher."""
     asyncio.run(_run(gateway))
     print(asyncio.run(compare(gateway.facts["database_url"], acquirer)))
