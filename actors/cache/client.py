@@ -151,8 +151,9 @@ class CacheClient:
         """Have a write written behind, by the key's shard. When it returns the shard's journal in Redis has it: it is
         acknowledged, and reaches the shard's sink also where the shard dies.
 
-        Those of one key are applied in the order in which they were acknowledged, and those of one process that are
-        under way at once in the order of their calls. Nothing of it is read through this cache.
+        Those of one key are applied in the order in which they were acknowledged, as long as the same shard owns it:
+        each has a journal of its own. Those of one process that are under way at once keep the order of their calls.
+        Nothing of it is read through this cache.
 
         Raises Unavailable and Overloaded: nothing was done. Raises OutcomeUnknown where it may have been: whoever
         repeats it then may have it applied twice.

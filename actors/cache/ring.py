@@ -19,7 +19,7 @@ class Ring:
     Source: Karger et al., Consistent hashing and random trees, STOC 1997.
     """
 
-    __slots__ = ("_owners", "_owners_at", "_points", "_points_per_owner")
+    __slots__ = ("_owners", "_owners_at", "_points")
 
     def __init__(self, owners: Sequence[str], points_per_owner: int = POINTS_PER_OWNER) -> None:
         """Place the owners, in about 0.7 ms for each.
@@ -34,7 +34,6 @@ class Ring:
         assert points_per_owner > 0
         placed = sorted((point, owner) for owner in owners for point in _points(owner, points_per_owner))
         self._owners = tuple(owners)
-        self._points_per_owner = points_per_owner
         # Points are bytes as the hash gives them: to turn each into an int costs a third of a lookup.
         self._points = tuple(point for point, _ in placed)
         # The ring closes: what lies past the last point belongs to the first.
@@ -49,10 +48,6 @@ class Ring:
         """Return the owner of the key, in under a microsecond."""
         point = blake2b(key.encode(), digest_size=_POINT_BYTES).digest()
         return self._owners_at[bisect_right(self._points, point)]
-
-    def with_owners(self, owners: Sequence[str]) -> Ring:
-        """Return a ring of these owners instead. Raises ``ValueError`` as the constructor does."""
-        return Ring(owners, self._points_per_owner)
 
 
 def _points(owner: str, count: int) -> Iterator[bytes]:

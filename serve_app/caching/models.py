@@ -24,9 +24,10 @@ class Strategy(Enum):
     the writer does not know what it has committed, it only invalidates."""
     WRITE_BEHIND = "write-behind"
     """The writer records the change and commits nothing. Acknowledged means in the journal of the key's shard, in
-    Redis; PostgreSQL has it soon after, once, and for each key in the order of the acknowledgements. Nobody reads it
-    through the cache, and who reads the database may see a state from before changes that were acknowledged. For what
-    may be some seconds late, and of which a failure of Redis' machine may cost what the database has not yet."""
+    Redis; PostgreSQL has it soon after, once, and for each key in the order of the acknowledgements, but for a change
+    of the ring between two of them. Nobody reads it through the cache, and who reads the database may see a state from
+    before changes that were acknowledged. For what may be some seconds late and in another order after such a change,
+    and of which a failure of Redis' machine may cost what the database has not yet."""
 
 
 class Level(Flag):

@@ -13,6 +13,7 @@ import psutil
 PREFIXES = (
     ("ray::ServeReplica:bench-echo", "echo replicas"),
     ("ray::ServeReplica:bench-read-echo", "echo replicas"),
+    ("ray::ServeReplica:bench-read-echo", "echo replicas"),
     ("ray::ServeReplica:bench-read", "peer replicas"),
     ("ray::ServeReplica", "easypay replicas"),
     ("ray::ServeController", "serve control"),
