@@ -19,8 +19,14 @@ run: $(STAMP) ## Start the gateway; Ctrl-C stops all of it. ARGS="--port 9000"
 
 install: $(STAMP) ## Create the virtual environment and install into it.
 
+# Those without a gateway share the processors; the others start programs by the dozen, one test after the other.
 test: $(STAMP) ## Run the tests. PYTEST_ARGS="tests/unit -x"
+ifneq ($(filter tests%,$(PYTEST_ARGS)),)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+	$(BIN)/python -m pytest tests/unit -n auto --junit-xml=reports/unit.xml $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/unit --junit-xml=reports/system.xml $(PYTEST_ARGS)
+endif
 
 check: $(STAMP) ## Lint, formatting and types.
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice, takewhile
 from typing import NamedTuple, Protocol
 
 from actors.cache.counts import Finds
@@ -25,6 +26,8 @@ from actors.runtime.errors import ActorError, Unavailable
 TRY_AGAIN_S = 1.0
 SETTLED_AFTER_S = 2.0
 """How long a value stays as it is before it is written: what changes all the time is neither written nor marked."""
+_GATHER_S = 0.1
+"""Settled values wait for so long for others to be written with: a write for each costs more than all else of it."""
 _BATCH_MAX = 200
 _WAITING_MAX = 10_000
 _ABSENT_MAX = 20_000
@@ -180,7 +183,8 @@ class SecondLevel:
         self._waiting[key] = (asyncio.get_running_loop().time() + self._settled_after_s, put)
         if len(self._waiting) > _WAITING_MAX:
             self._waiting.popitem(last=False)
-        self._woken.set()
+        if len(self._waiting) == 1:
+            self._woken.set()
 
     async def forget(self) -> None:
         """Never read again what Redis holds.
@@ -245,21 +249,21 @@ class SecondLevel:
                 await self._come_back()
             elif self._restarted is not None:
                 await self._try_to_leave(self._restarted)
-            elif self._settled_in_s() == 0:
+            elif (pause_s := self._writes_in_s()) == 0:
                 await self._write()
             else:
-                await self._rest(self._settled_in_s())
+                await self._rest(pause_s)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._level.close()
 
-    def _settled_in_s(self) -> float | None:
+    def _writes_in_s(self) -> float | None:
         """Return how long the oldest value has to wait still; None where there is none."""
         if not self._waiting:
             return None
-        due, _ = next(iter(self._waiting.values()))
-        return max(0.0, due - asyncio.get_running_loop().time())
+        settled_at, _ = next(iter(self._waiting.values()))
+        return max(0.0, settled_at + _GATHER_S - asyncio.get_running_loop().time())
 
     async def _rest(self, at_most_s: float | None) -> None:
         """Wait until there is something to do."""
@@ -275,10 +279,11 @@ class SecondLevel:
 
     def _take_settled(self) -> list[Put]:
         """Take the next values to write out of those that wait."""
-        batch: list[Put] = []
-        while len(batch) < _BATCH_MAX and self._settled_in_s() == 0:
-            batch.append(self._waiting.popitem(last=False)[1][1])
+        now = asyncio.get_running_loop().time()
+        settled = takewhile(lambda waiting: waiting[0] <= now, self._waiting.values())
+        batch = [put for _, put in islice(settled, _BATCH_MAX)]
         for put in batch:
+            del self._waiting[put.key]
             self._absent.pop(put.key, None)
             if self._marking:
                 self._sent_meanwhile.add(put.key)

@@ -42,7 +42,7 @@ class Manager(Protocol):
 def holder_name(name: str) -> str:
     """Return a name for this process that no other one ever has and that the server does not cut off."""
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
-    unique = f"-{os.getpid()}-{secrets.token_hex(3)}"
+    unique = f"-{os.getpid()}-{secrets.token_hex(5)}"
     return kept[: HOLDER_MAX - len(unique)] + unique
 
 

@@ -39,6 +39,7 @@ class Gateway:
     ray_token_file: str
     database_url: str
     pid: int
+    data_dir: str
 
     @classmethod
     def from_json(cls, text: str) -> Gateway:

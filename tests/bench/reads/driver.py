@@ -78,40 +78,30 @@ class _Run:
                 self._mixed_window(mixed, gateway, 0, None, cached=True)
 
     def mixed(self) -> None:
-        """Measure every size beside a gateway without a cache, in turns."""
-        options = self._options
-        with ExitStack() as stack:
+        """Measure in turns a gateway without a cache and one of each size, each alone on the machine: one that merely
+        stands by takes a fifth of two cores, and the answers of the other wait for them."""
+        for turn in range(self._options.rounds):
             self._progress("starting a gateway without a cache")
-            uncached = stack.enter_context(started(options.replicas, WITHOUT_CACHE))
-            ids = self._payments(uncached, options.payments)
-            run = self._mixed_run(ids)
-            each_bytes = size_in_cache(uncached, ids[0])
-            for share in options.sizes:
-                size = size_for(share, len(ids), each_bytes)
-                self.results.sizes.append(size)
+            with started(self._options.replicas, WITHOUT_CACHE) as gateway:
+                ids = self._payments(gateway, self._options.payments)
+                run = self._mixed_run(ids, turn)
+                if turn == 0:
+                    each_bytes = size_in_cache(gateway, ids[0])
+                    self.results.sizes = [size_for(share, len(ids), each_bytes) for share in self._options.sizes]
+                run.warm_up(gateway, 1)
+                full = self._mixed_window(run, gateway, turn, None, cached=False)
+                # Equally many requests for all: a part of what this one can answer.
+                rate = self._options.paced * full.load.requests / full.load.seconds
+                think_ms = 1000 * self._options.mixed_connections / rate
+                self._mixed_window(run, gateway, turn, None, cached=False, think_ms=think_ms)
+            for size in self.results.sizes:
                 self._progress(f"starting a gateway with {size.environment()}")
-                with started(options.replicas, size.environment()) as cached:
-                    self._payments(cached, options.payments)
-                    self._progress(f"warming up for at most {options.warm_up:g} s")
-                    run.warm_up(uncached, 1)
-                    self._progress(f"the last reads hit {run.warm_up(cached, options.warm_up):.1%}")
-                    self._pairs(run, cached, uncached, share)
-
-    def _pairs(self, run: MixedRun, cached: Gateway, uncached: Gateway, share: float) -> None:
-        """Measure both gateways in turns: with as many requests as they answer, then with equally many."""
-        options = self._options
-        for turn in range(options.rounds):
-            self._mixed_window(run, cached, turn, share, cached=True)
-            self._mixed_window(run, uncached, turn, share, cached=False)
-        think_ms = self._think_ms(share)
-        for turn in range(options.rounds):
-            self._mixed_window(run, cached, turn, share, cached=True, think_ms=think_ms)
-            self._mixed_window(run, uncached, turn, share, cached=False, think_ms=think_ms)
-
-    def _think_ms(self, share: float) -> float:
-        """Return the rest between two requests at which the slower one is offered a part of what it can do."""
-        rates = [each.load.requests / each.load.seconds for each in self.results.mixed if each.pair == share]
-        return 1000 * self._options.mixed_connections / (self._options.paced * min(rates))
+                with started(self._options.replicas, size.environment()) as gateway:
+                    self._payments(gateway, self._options.payments)
+                    self._progress(f"warming up for at most {self._options.warm_up:g} s")
+                    self._progress(f"the last reads hit {run.warm_up(gateway, self._options.warm_up):.1%}")
+                    self._mixed_window(run, gateway, turn, size.wanted_share, cached=True)
+                    self._mixed_window(run, gateway, turn, size.wanted_share, cached=True, think_ms=think_ms)
 
     def _near(self, gateway: Gateway) -> None:
         options = self._options
@@ -157,13 +147,13 @@ class _Run:
         run: MixedRun,
         gateway: Gateway,
         turn: int,
-        pair: float | None,
+        share: float | None,
         *,
         cached: bool,
         think_ms: float = 0.0,
-    ) -> None:
+    ) -> MixedWindow:
         seconds = self._options.seconds
-        window = run.measure(gateway, seconds, pair=pair, cached=cached, turn=turn, think_ms=think_ms)
+        window = run.measure(gateway, seconds, share=share, cached=cached, turn=turn, think_ms=think_ms)
         self.results.mixed.append(window)
         hits = f"{window.counts.hit_rate:.1%} hits, " if window.counts and window.counts.reads else ""
         kind = f"{'paced' if think_ms else 'mixed'}, {'with' if cached else 'without'} a cache"
@@ -171,10 +161,11 @@ class _Run:
             f"round {turn + 1}/{self._options.rounds}, {kind}: {hits}"
             f"{window.load.requests / window.load.seconds:,.0f}/s, reads {window.load.read_mean_ms:.2f} ms on average"
         )
+        return window
 
-    def _mixed_run(self, ids: Sequence[str]) -> MixedRun:
+    def _mixed_run(self, ids: Sequence[str], turn: int = 0) -> MixedRun:
         options = self._options
-        return MixedRun(ids, options.mixed_connections, options.write_share, options.seed)
+        return MixedRun(ids, options.mixed_connections, options.write_share, options.seed * 100 + turn)
 
     def _payments(self, gateway: Gateway, count: int) -> Sequence[str]:
         self._progress(f"making {count:,} payments")

@@ -15,13 +15,14 @@ from tests.bench.gateway import Gateway
 from tests.bench.load import REQUEST_TIMEOUT_S, LoadFailed
 from tests.bench.reads.cache_counts import CacheCounts, added, settled_counts
 from tests.bench.reads.payments import CHANGE
+from tests.bench.reads.request_log import RequestLog
 from tests.bench.reads.statements import Statements, read_statements
 from tests.bench.reads.subjects import reading
 from tests.bench.wrk import Wrk, execute, file_of, marked
 
 SCRIPT = Path(__file__).with_name("mixed.lua")
 WARM_UP_CONNECTIONS = 64
-WARM_UP_SLICE_S = 10.0
+WARM_UP_SLICE_S = 30.0
 WARM_UP_GAIN_MIN = 0.005
 
 
@@ -58,12 +59,16 @@ class MixedLoad:
 
 @dataclass(frozen=True, slots=True)
 class MixedWindow:
-    """Hold one measured window, of a gateway with a cache or without. ``pair`` is the share of payments that the shards
-    of the one hold; the other was measured right after it in the same round. ``think_ms`` is the mean rest of each
-    connection between two requests; with 0 they are as many as the gateway answers. ``counts`` is None where the
-    gateway does not tell them. CPU is in seconds by group of the gateway's processes."""
+    """Hold one measured window, of a gateway with a cache or without.
 
-    pair: float | None
+    ``share`` is that of the payments which the shards hold, None without a cache or where it is as large as by default.
+    ``think_ms`` is the mean rest of each connection between two requests; with 0 they are as many as the gateway
+    answers. ``counts`` is None where the gateway does not tell them. CPU is in seconds by group of the gateway's
+    processes. ``inside_ms`` is the mean time of a read from the gateway's first line to its last, None where the log
+    does not tell.
+    """
+
+    share: float | None
     cached: bool
     round: int
     load: MixedLoad
@@ -71,6 +76,7 @@ class MixedWindow:
     counts: CacheCounts | None
     think_ms: float = 0.0
     cpu: Mapping[str, float] = field(default_factory=dict)
+    inside_ms: float | None = None
 
 
 class MixedRun:
@@ -138,7 +144,7 @@ class MixedRun:
         gateway: Gateway,
         seconds: float,
         *,
-        pair: float | None,
+        share: float | None,
         cached: bool,
         turn: int,
         think_ms: float = 0.0,
@@ -146,12 +152,13 @@ class MixedRun:
         """Load the gateway and read what its counters add."""
         counts_before = settled_counts(gateway)
         before = read_statements(gateway.database_url)
+        log = RequestLog(Path(gateway.data_dir))
         cpu_before = read_cpu({gateway.pid: "launcher"})
         load = self.load(gateway, seconds, think_ms)
         cpu = read_cpu({gateway.pid: "launcher"}).since(cpu_before)
         statements = read_statements(gateway.database_url).since(before)
         counts = added(settled_counts(gateway), counts_before)
-        return MixedWindow(pair, cached, turn, load, statements, counts, think_ms, cpu)
+        return MixedWindow(share, cached, turn, load, statements, counts, think_ms, cpu, log.mean_read_ms())
 
     def _environment(self, gateway: Gateway, ids_file: str) -> dict[str, str]:
         reads = reading(gateway, self._ids).target

@@ -81,6 +81,7 @@ def _mixed(summary: list[MixedLine]) -> Table:
         "read ms",
         "p50",
         "p99",
+        "inside",
         "write ms",
         "statements",
         "found",
@@ -95,7 +96,9 @@ def _mixed(summary: list[MixedLine]) -> Table:
             _percent(line.hit_rate),
             _percent(line.memory_hit_rate),
             _percent(line.best),
-            *(f"{each:.2f}" for each in (line.read_mean_ms, line.read_p50_ms, line.read_p99_ms, line.write_mean_ms)),
+            *(f"{each:.2f}" for each in (line.read_mean_ms, line.read_p50_ms, line.read_p99_ms)),
+            "-" if line.inside_ms is None else f"{line.inside_ms:.2f}",
+            f"{line.write_mean_ms:.2f}",
             f"{line.statements:.3f}",
             f"{line.found:.3f}",
         )
@@ -103,9 +106,8 @@ def _mixed(summary: list[MixedLine]) -> Table:
 
 
 def _name(line: MixedLine) -> str:
-    if line.pair is None:
-        return "as it is" if line.cached else "off"
-    return f"{line.pair:.0%}{'' if line.cached else ' off'}{', paced' if line.paced else ''}"
+    share = "off" if not line.cached else "as it is" if line.share is None else f"{line.share:.0%}"
+    return f"{share}, paced" if line.paced else share
 
 
 def _percent(share: float | None) -> str:

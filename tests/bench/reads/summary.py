@@ -23,13 +23,13 @@ LATENCY_CUT_MIN = 0.6
 
 @dataclass(frozen=True, slots=True)
 class MixedLine:
-    """Hold the medians of one size, or of the windows without a cache that were measured beside it.
+    """Hold the medians of one size, or of the windows without a cache.
 
     ``paced`` are those of equally many requests. Statements, and payments that they found, are per request. ``best`` is
     the best static hit rate of what the shards hold.
     """
 
-    pair: float | None
+    share: float | None
     cached: bool
     paced: bool
     size: CacheSize | None
@@ -38,6 +38,7 @@ class MixedLine:
     memory_hit_rate: float | None
     best: float | None
     read_mean_ms: float
+    inside_ms: float | None
     read_p50_ms: float
     read_p99_ms: float
     write_mean_ms: float
@@ -67,16 +68,16 @@ def figures(results: Results, payments: int) -> list[Figure]:
 
 
 def mixed_lines(results: Results, payments: int) -> list[MixedLine]:
-    """Return four lines for each size: with the cache and without, at full load and at equally many requests."""
+    """Return two lines for each size and two without a cache: at full load, and at equally many requests."""
     sizes: dict[float | None, CacheSize] = {size.wanted_share: size for size in results.sizes}
-    kinds = dict.fromkeys((window.pair, window.cached, window.think_ms > 0) for window in results.mixed)
+    kinds = dict.fromkeys((window.share, window.cached, window.think_ms > 0) for window in results.mixed)
     return [
         _line(
-            [w for w in results.mixed if (w.pair, w.cached, w.think_ms > 0) == (pair, cached, paced)],
-            sizes.get(pair) if cached else None,
+            [w for w in results.mixed if (w.share, w.cached, w.think_ms > 0) == (share, cached, paced)],
+            sizes.get(share) if cached else None,
             payments,
         )
-        for pair, cached, paced in kinds
+        for share, cached, paced in kinds
     ]
 
 
@@ -98,7 +99,7 @@ def _of_size(windows: Sequence[MixedWindow], size: CacheSize, payments: int, *, 
 def _cuts_of(
     name: str, windows: Sequence[MixedWindow], size: CacheSize, *, paced: bool, has_targets: bool
 ) -> list[Figure | None]:
-    def cut(what: str, value: Callable[[MixedWindow], float], bound: float | None) -> Figure | None:
+    def cut(what: str, value: Callable[[MixedWindow], float | None], bound: float | None) -> Figure | None:
         return _figure(f"{name}: cut of {what}", _cuts(windows, size, value, paced=paced), bound=bound)
 
     return [
@@ -109,25 +110,31 @@ def _cuts_of(
         ),
         cut("payments asked of PostgreSQL", lambda window: window.statements.found / window.load.requests, None),
         cut(
-            "the mean latency of reads",
+            "the mean latency of reads to their client",
             lambda window: window.load.read_mean_ms,
+            LATENCY_CUT_MIN if has_targets else None,
+        ),
+        cut(
+            "the mean time of reads in the gateway",
+            lambda window: window.inside_ms,
             LATENCY_CUT_MIN if has_targets else None,
         ),
     ]
 
 
 def _cuts(
-    windows: Sequence[MixedWindow], size: CacheSize, value: Callable[[MixedWindow], float], *, paced: bool
+    windows: Sequence[MixedWindow], size: CacheSize, value: Callable[[MixedWindow], float | None], *, paced: bool
 ) -> list[float]:
     """Return by how much the cache lowers a value, round by round."""
     with_cache = {window.round: value(window) for window in _of(windows, size, cached=True, paced=paced)}
     without = {window.round: value(window) for window in _of(windows, size, cached=False, paced=paced)}
-    return [1 - with_cache[turn] / without[turn] for turn in with_cache.keys() & without.keys() if without[turn]]
+    pairs = ((with_cache[turn], without[turn]) for turn in with_cache.keys() & without.keys())
+    return [1 - lower / higher for lower, higher in pairs if lower is not None and higher]
 
 
 def _of(windows: Iterable[MixedWindow], size: CacheSize, *, cached: bool, paced: bool) -> Iterable[MixedWindow]:
-    wanted = (size.wanted_share, cached, paced)
-    return (window for window in windows if (window.pair, window.cached, window.think_ms > 0) == wanted)
+    wanted = (size.wanted_share if cached else None, cached, paced)
+    return (window for window in windows if (window.share, window.cached, window.think_ms > 0) == wanted)
 
 
 def _figure(name: str, values: Sequence[float], bound: float | None = None, *, at_most: bool = False) -> Figure | None:
@@ -139,8 +146,9 @@ def _figure(name: str, values: Sequence[float], bound: float | None = None, *, a
 def _line(windows: Sequence[MixedWindow], size: CacheSize | None, payments: int) -> MixedLine:
     loads = [window.load for window in windows]
     counts = [window.counts for window in windows if window.cached and window.counts]
+    inside = [window.inside_ms for window in windows if window.inside_ms is not None]
     return MixedLine(
-        pair=windows[0].pair,
+        share=windows[0].share,
         cached=windows[0].cached,
         paced=windows[0].think_ms > 0,
         size=size,
@@ -149,6 +157,7 @@ def _line(windows: Sequence[MixedWindow], size: CacheSize | None, payments: int)
         memory_hit_rate=median(each.memory_hit_rate for each in counts) if counts else None,
         best=best_static(payments, size.held) if size else None,
         read_mean_ms=median(load.read_mean_ms for load in loads),
+        inside_ms=median(inside) if inside else None,
         read_p50_ms=median(load.read_p50_ms for load in loads),
         read_p99_ms=median(load.read_p99_ms for load in loads),
         write_mean_ms=median(load.write_mean_ms for load in loads),

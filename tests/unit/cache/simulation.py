@@ -487,7 +487,7 @@ async def simulate(
     write_share: float = 0.04,
     make_keeper: MakeKeeper | None = None,
 ) -> tuple[History, list[SimulatedProcess]]:
-    """Run reads and writes for a while; return what their clients saw, and the processes.
+    """Run reads and writes for a while; return what their clients saw, and all processes that ever were.
 
     With ``make_keeper`` the ring of shards changes all the time, and its keeper dies now and then.
     """
@@ -498,13 +498,12 @@ async def simulate(
     ring = SimulatedRing(2, make_shard, draw, make_keeper or plain_keeper)
     if make_keeper is not None:
         ring.start()
-    count = 0
+    everyone: list[SimulatedProcess] = []
 
     def new_process() -> SimulatedProcess:
-        nonlocal count
-        count += 1
-        process = SimulatedProcess(f"process-{count}", ring, database, make_client, draw)
+        process = SimulatedProcess(f"process-{len(everyone) + 1}", ring, database, make_client, draw)
         process.cache.start()
+        everyone.append(process)
         return process
 
     running = [new_process() for _ in range(processes)]
@@ -540,7 +539,7 @@ async def simulate(
         # Clients ask again after half a second at most, and shards serve two seconds after they have started.
         await asyncio.sleep(3)
         await ring.stop()
-    return history, running
+    return history, everyone
 
 
 def _change_ring(draw: random.Random, ring: SimulatedRing, running: list[SimulatedProcess]) -> None:
