@@ -1,0 +1,1 @@
+"""Rate limits: a key's shard counts its window and lends permits, and processes spend what they were lent."""
