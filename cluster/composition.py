@@ -103,5 +103,8 @@ def compose(settings: Settings) -> GatewayConfig:
         cache_shards=settings.cache_shards,
         has_journals=settings.cache_shards > 0 and None not in (settings.redis_url, settings.sealing_key),
         near_cache_bytes=settings.near_cache_bytes,
+        replicas=settings.http_replicas,
+        rate_limit_per_minute=settings.rate_limit_per_minute,
+        rate_limit_unauthenticated_per_minute=settings.rate_limit_unauthenticated_per_minute,
         takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
     )

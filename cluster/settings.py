@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     max_workers: Annotated[int, Field(ge=0)] = 0
     # For each merchant; 0: no limit.
     rate_limit_per_minute: Annotated[int, Field(ge=0)] = 6000
+    # For all requests together whose key is not known; 0: no limit.
+    rate_limit_unauthenticated_per_minute: Annotated[int, Field(ge=0)] = 6000
     webhook_allow_loopback: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -16,6 +16,7 @@ from serve_app.http.router import Router
 from serve_app.incident import describe
 from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.faults import Faults
+from serve_app.middleware.rate_limit import RateLimitHeaders
 from serve_app.middleware.request_id import RequestId
 from serve_app.ops.cache import CacheEndpoints
 from serve_app.ops.cache_shards import CacheShardEndpoints
@@ -68,8 +69,8 @@ class GatewayApp:
 def assemble(services: Services, log_lines: BatchedLines) -> ASGIApp:
     """Return the application on services that are open."""
     operations = operations_of(services)
-    app: ASGIApp = Router(operations, services.authenticator)
-    return RequestId(AccessLog(Faults(app), log_lines))
+    app: ASGIApp = Router(operations, services.authenticator, services.limits)
+    return RequestId(RateLimitHeaders(AccessLog(Faults(app), log_lines)))
 
 
 def operations_of(services: Services) -> Sequence[Operation]:

@@ -14,7 +14,9 @@ class GatewayConfig:
     `processor_timeout_s` is how long a processor may take over one attempt. `takes_live_keys` is false where keys could
     be read on the wire: on a public address without TLS. `cache_shards` is 0 where nothing is cached; else that many
     were configured, and it is the ring's keeper that knows how many there are. `has_journals`: whether the shards have
-    journals in Redis; without them, what is written behind goes straight to the database.
+    journals in Redis; without them, what is written behind goes straight to the database. `replicas` share the rate
+    limits, of which 0 is none: `rate_limit_per_minute` is that of each merchant without one of its own, the other that
+    of all requests together whose key the process has not met yet.
     """
 
     database_url: str = field(repr=False)
@@ -29,3 +31,6 @@ class GatewayConfig:
     cache_shards: int = 0
     has_journals: bool = False
     near_cache_bytes: int = 64 * 1024 * 1024
+    replicas: int = 1
+    rate_limit_per_minute: int = 6000
+    rate_limit_unauthenticated_per_minute: int = 6000

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.cache.client import CacheClient
+from actors.cache.limits.limiter import Limiter
 from actors.cache.port import ActorPort
 from actors.cache.sharding.keeper_actor import RingKeeperClient
 from actors.cache.sharding.stored import shard_names
@@ -26,6 +27,7 @@ from serve_app.caching.records import Records
 from serve_app.config import GatewayConfig
 from serve_app.merchants.authenticator import KeyAuthenticator
 from serve_app.merchants.usage import KeyUsage
+from serve_app.middleware.rate_limit import RateLimits
 from serve_app.payments.cached import CachedPayments
 from serve_app.payments.repository import PaymentRepository
 from serve_app.payments.service import PaymentService
@@ -50,6 +52,7 @@ class Services:
     owned: OwnedWork
     authenticator: KeyAuthenticator
     key_usage: KeyUsage
+    limits: RateLimits
     payments: PaymentService
     cached_payments: CachedPayments
     refunds: RefundService
@@ -69,6 +72,7 @@ class Services:
 
     async def close(self) -> None:
         """Write the last uses of API keys, and close every connection."""
+        await self.limits.close()
         await self.key_usage.close()
         if self.cache is not None:
             await self.cache.close()
@@ -107,6 +111,11 @@ def wire(
             database, reads, key_usage, config.api_key_pepper, clock, takes_live_keys=config.takes_live_keys
         ),
         key_usage=key_usage,
+        limits=RateLimits(
+            Limiter(cache.permits_of if cache is not None else None, processes=config.replicas),
+            merchant_per_minute=config.rate_limit_per_minute,
+            unknown_per_minute=config.rate_limit_unauthenticated_per_minute,
+        ),
         payments=PaymentService(
             payments,
             engine,

@@ -13,6 +13,8 @@ from typing import Any
 from actors.cache.counts import Report
 from actors.cache.epochs import Epoch, Epochs
 from actors.cache.level2.journal import Journal
+from actors.cache.limits.ledger import PermitLedger
+from actors.cache.limits.messages import PermitAnswer, PermitAsk
 from actors.cache.messages import (
     Answer,
     Begin,
@@ -36,6 +38,8 @@ from actors.runtime.errors import Unavailable
 from actors.runtime.supervised import Supervised
 
 _START_AGAIN_S = 0.5
+_FIRST_STEP = (1, False)
+"""The step of a ring that has never been another."""
 # Holders acknowledge in a millisecond or two. Who takes longer makes its writer ask again, not all of the batch wait.
 _ACKNOWLEDGED_WITHIN_S = 0.03
 _HOT_KEYS = 1000
@@ -92,6 +96,7 @@ class CacheShardActor(Supervised):
         self._opening: asyncio.Task[None] | None = None
         self._working: list[asyncio.Task[None]] = []
         self._opened: CacheShard | None = None
+        self._ledger: PermitLedger | None = None
         self._started_at = 0.0
         self._second: SecondLevel | None = None
         self._behind: WriteBehind | None = None
@@ -130,6 +135,9 @@ class CacheShardActor(Supervised):
             followed = self._membership.follow(stored)
             if followed is not Followed.NOTHING:
                 self._shard.retire(self._membership.owns())
+                if self._ledger is not None:
+                    # Keys come whose permits another shard has granted.
+                    self._ledger.recover()
             if followed is Followed.RECOVER:
                 self._shard.recover()
             self._has_to_leave |= followed in (Followed.FORGET, Followed.RECOVER)
@@ -193,6 +201,12 @@ class CacheShardActor(Supervised):
     def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
         """Take what loads have found and what became of transitions."""
         self._shard.tell(session, messages)
+
+    def permits(self, session: int, asks: Sequence[PermitAsk]) -> list[PermitAnswer]:
+        """Take note of permits that a process has spent, and grant what it wants. Safe to repeat."""
+        owner = self._shard.owner_of(session)
+        assert self._ledger is not None, "it is there where the shard is"
+        return [self._ledger.answer(owner, ask) for ask in asks]
 
     async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Take writes into the journal, of the keys of the ring that it serves. Not safe to repeat."""
@@ -275,7 +289,7 @@ class CacheShardActor(Supervised):
                 _logger.warning("%s cannot start yet: %s", self._name, fault)
                 await asyncio.sleep(_START_AGAIN_S)
             else:
-                self._serve(epoch, self._second)
+                self._serve(epoch, self._second, is_first=epoch.incarnation == 1 and stored.step == _FIRST_STEP)
                 self._member = Membership(self._name, stored)
                 return
 
@@ -293,6 +307,7 @@ class CacheShardActor(Supervised):
                 self.begin,
                 self.begun,
                 self.tell,
+                self.permits,
                 self.record,
                 self.snapshot,
                 self.invalidate,
@@ -301,7 +316,7 @@ class CacheShardActor(Supervised):
         self._server = ChannelServer(handlers)
         return await self._server.start(self._host())
 
-    def _serve(self, epoch: Epoch, second: SecondLevel | None) -> None:
+    def _serve(self, epoch: Epoch, second: SecondLevel | None, *, is_first: bool) -> None:
         self._started_at = self._now()
         shard = self._opened = self.shard_class(
             self._bound_bytes,
@@ -310,6 +325,8 @@ class CacheShardActor(Supervised):
             draw=self._draw,
             stored=second.keep if second is not None else lambda *_: None,
         )
+        life = f"{self._name}/{epoch.incarnation}"
+        self._ledger = PermitLedger(clock=self._clock, life=life, is_first=is_first)
         loop = asyncio.get_running_loop()
         if second is not None:
             self._working = [loop.create_task(second.run()), loop.create_task(self._keep_warm(shard, second))]

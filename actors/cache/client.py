@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from actors.cache.counts import ModelMetrics, Reporter, Untold
+from actors.cache.limits.limiter import PermitShard
 from actors.cache.link import ShardLink, ShardPort
 from actors.cache.messages import Bypass, Fill, GiveUp, Hit, Load, ShardSnapshot, Update, Wait, Want
 from actors.cache.near import NearCache, NearEntry, NearSession
@@ -159,6 +160,10 @@ class CacheClient:
         repeats it then may have it applied twice.
         """
         await self._routes.owner(key).record(key, payload)
+
+    def permits_of(self, key: str) -> PermitShard:
+        """Return the way to the shard that counts a rate limit's key; it leads nowhere once the ring has changed."""
+        return self._routes.owner(key)
 
     async def snapshots(self) -> dict[str, ShardSnapshot | None]:
         """Return the state of every shard by its name, None where it does not answer."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from actors.cache.counts import Report, Reporter
+from actors.cache.limits.messages import PermitAnswer, PermitAsk
 from actors.cache.messages import (
     RECORDS_MAX,
     Answer,
@@ -72,6 +73,10 @@ class ShardPort(Protocol):
 
     async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
         """Tell what loads and transitions came to."""
+        ...
+
+    async def permits(self, session: int, asks: Sequence[PermitAsk]) -> list[PermitAnswer]:
+        """Tell of permits that were spent, and ask for more."""
         ...
 
     async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
@@ -266,6 +271,21 @@ class ShardLink:
         self._outbox.append((session, message))
         if self._telling is None:
             self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    async def permits(self, asks: Sequence[PermitAsk]) -> list[PermitAnswer]:
+        """Tell of permits that were spent, and ask for more.
+
+        Raises:
+            ActorError: the shard does not answer, or there is no session with it.
+        """
+        session = self.current(self._clock())
+        if session is None:
+            raise Unavailable(self.name, "no session", 1.0)
+        try:
+            return await self.port.permits(session.id, asks)
+        except NoSession:
+            self.lose(session)
+            raise Unavailable(self.name, "the session was lost", 1.0) from None
 
     async def record(self, key: str, payload: bytes) -> None:
         """Have a write written behind; when it returns the shard's journal has it. See ``CacheClient.record``."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.cache.counts import Report
+from actors.cache.limits.messages import PermitAnswer, PermitAsk
 from actors.cache.messages import Answer, Begin, Begun, End, Fill, GiveUp, Notices, ShardSnapshot, Want, Welcome
 from actors.cache.shard import LEASE_S, LISTEN_S, LOAD_TIMEOUT_S
 from actors.cache.sharding.stored import RingVersion
@@ -19,6 +20,8 @@ _BEGUN_TIMEOUT_S = 2 * LEASE_S
 # A connection is found and made within two seconds: what is not answered later than that had been sent. Then the shard
 # waits up to a second for Redis to take what came before, and as long for this.
 _RECORD_TIMEOUT_S = 4.0
+# Requests wait for it, and a static share is at hand.
+_PERMITS_TIMEOUT_S = 0.3
 
 
 class ActorPort:
@@ -71,6 +74,11 @@ class ActorPort:
     async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
         """Tell what loads and transitions came to."""
         await self._once("tell", session, messages)
+
+    async def permits(self, session: int, asks: Sequence[PermitAsk]) -> list[PermitAnswer]:
+        """Tell of permits that were spent, and ask for more."""
+        answers: list[PermitAnswer] = await self._once("permits", session, asks, timeout_s=_PERMITS_TIMEOUT_S)
+        return answers
 
     async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Have writes written behind."""

@@ -132,6 +132,14 @@ class CacheShard:
             self._account.take(found.owner, report)
         return await self._directory.listen(found, acknowledged, now, self._listen_s)
 
+    def owner_of(self, session: int) -> str:
+        """Return the process whose session it is.
+
+        Raises:
+            NoSession: its lease had run out.
+        """
+        return self._directory.get(session).owner
+
     # Reads
 
     def read(self, session: int, wants: Iterable[Want]) -> list[Answer]:

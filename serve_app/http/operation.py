@@ -53,7 +53,7 @@ class Operation:
 
     `request` and `query` are models of the body and the query; a body may be left out where every member may.
     `answers` names the model of each status, or the media type where it is text; problems are added. `idempotent`
-    takes an Idempotency-Key.
+    takes an Idempotency-Key. `sensitive` is limited more strictly than the rest.
     """
 
     method: str
@@ -67,6 +67,7 @@ class Operation:
     answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     idempotent: bool = False
+    sensitive: bool = False
     example: Mapping[str, Any] | None = None
 
     @property

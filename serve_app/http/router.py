@@ -16,7 +16,8 @@ from starlette.types import Receive, Scope, Send
 from serve_app.domain.cards import contains_card_number
 from serve_app.http.body import read_body
 from serve_app.http.operation import Call, Operation
-from serve_app.middleware.authentication import Authenticator, authenticated
+from serve_app.middleware.authentication import Authenticator, authenticated, check_scope
+from serve_app.middleware.rate_limit import RateLimits
 from serve_app.problems import Code, Problem, body_problem, field_errors, hidden_name, invalid
 
 _KEY_HEADER = "Idempotency-Key"
@@ -53,8 +54,9 @@ class _Path:
 class Router:
     """Serves the operations of the API."""
 
-    def __init__(self, operations: Iterable[Operation], authenticator: Authenticator) -> None:
+    def __init__(self, operations: Iterable[Operation], authenticator: Authenticator, limits: RateLimits) -> None:
         self._authenticator = authenticator
+        self._limits = limits
         self._literal: dict[str, _Path] = {}
         self._templates: list[_Path] = []
         for operation in operations:
@@ -98,7 +100,9 @@ class Router:
 
     async def _check(self, call: Call, operation: Operation, scope: Scope, receive: Receive) -> None:
         if operation.scope is not None:
-            call.caller = await authenticated(scope, self._authenticator, operation.scope)
+            call.caller = await authenticated(scope, self._authenticator, self._limits)
+            await self._limits.admit(scope, call.caller, is_sensitive=operation.sensitive)
+            check_scope(call.caller, operation.scope)
         if operation.query is not None:
             call.query = _query(scope, operation.query)
         elif scope["query_string"] and operation.scope is not None:

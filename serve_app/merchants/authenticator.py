@@ -88,6 +88,10 @@ class KeyAuthenticator:
             return None
         return known.caller
 
+    def is_familiar(self, secret: str) -> bool:
+        """Say whether the key was valid when this process last asked about it."""
+        return secret in self._known
+
     async def authenticate(self, secret: str) -> Caller | None:
         """Return the caller, None where the key is not valid.
 
@@ -106,6 +110,8 @@ class KeyAuthenticator:
         caller = None if json is None else self._caller(stored := _StoredKey.model_validate_json(json))
         if json is not None and caller is not None:
             self._remember(secret, _Known(caller, name, json, asked_at + API_KEY.ttl_s, stored.expires_at))
+        else:
+            self._known.pop(secret, None)
         return caller
 
     def used(self, caller: Caller) -> None:

@@ -125,12 +125,12 @@ class CacheEndpoints:
             Operation(
                 "POST", f"{_PATH}/invalidate", self.invalidate, "Have the cache forget", _TAG, admin,
                 request=InvalidateCache, answers={200: Invalidated}, problems=("overloaded",),
-                example={"models": ["payment"]},
+                example={"models": ["payment"]}, sensitive=True,
             ),
             Operation(
                 "POST", f"{_PATH}/warm", self.warm, "Load a merchant's newest payments", _TAG, admin,
                 request=WarmCache, answers={200: Warmed}, problems=("overloaded",),
-                example={"merchant": "mer_0199a5c0000070008000000000000001", "count": 1000},
+                example={"merchant": "mer_0199a5c0000070008000000000000001", "count": 1000}, sensitive=True,
             ),
         )  # fmt: skip
 

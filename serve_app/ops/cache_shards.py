@@ -53,6 +53,7 @@ class CacheShardEndpoints:
             Operation(
                 "POST", _PATH, self.change, "Change the number of shards while the gateway runs", _TAG, admin,
                 request=ChangeCacheShards, answers={202: CacheRing}, problems=problems, example={"count": 3},
+                sensitive=True,
             ),
         )  # fmt: skip
 

@@ -32,6 +32,7 @@ class RefundEndpoints:
             Operation(
                 "POST", _OF_PAYMENT, self.create, "Refund a payment, whole or in part", _TAG, write,
                 request=CreateRefund, answers={201: RefundView, 202: RefundView}, idempotent=True,
+                sensitive=True,
                 problems=(
                     "not_found", "conflict", "idempotency_in_progress", "idempotency_mismatch", "processor_failed",
                     "overloaded",

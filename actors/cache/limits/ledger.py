@@ -57,8 +57,9 @@ class PermitLedger:
     At every moment, for each key: spent in the window + out <= limit. A permit is out from when it was granted until
     its process tells that it was spent, and how long ago, or gives it back; those of a process that falls silent for
     ``lease_s`` count as spent at the end of that. What was spent counts for ``window_s`` from then, and up to twice
-    ``TICK_S`` longer where the limit is above ``EXACT_MAX``. So no more than the limit is ever spent in any span of ``window_s``
-    while processes hear of the shard. All clocks need is the same rate: no time of one is compared with another's.
+    ``TICK_S`` longer where the limit is above ``EXACT_MAX``. So no more than the limit is ever spent in any span of
+    ``window_s`` while processes hear of the shard. All clocks need is the same rate: no time of one is compared with
+    another's.
 
     A ledger that is new, or has been told to ``recover``, does not know what was spent before: for a window and a lease
     it grants nothing, has processes keep to their static shares, and counts what they tell.
@@ -75,11 +76,13 @@ class PermitLedger:
         *,
         clock: Callable[[], float],
         life: str,
+        is_first: bool = False,
         window_s: float = WINDOW_S,
         lease_s: float = LEASE_S,
         keys_max: int = KEYS_MAX,
     ) -> None:
-        """``life`` names this ledger, unlike any other that its processes may hear of."""
+        """``life`` names this ledger, unlike any other that its processes may hear of. ``is_first``: nobody has
+        granted permits of its keys before."""
         self._clock = clock
         self._life = life
         self._window_s = window_s
@@ -88,7 +91,9 @@ class PermitLedger:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
         self._owners: OrderedDict[str, float] = OrderedDict()
         self._recoveries = 0
-        self.recover()
+        self._open_at = -math.inf
+        if not is_first:
+            self.recover()
 
     def __len__(self) -> int:
         """Return the number of keys with something to count."""

@@ -138,7 +138,7 @@ def test_a_shard_that_is_lost_opens_and_shuts_nothing(
 @given(
     limit=st.integers(EXACT_MAX, 700),
     processes=st.integers(1, 5),
-    factor=st.floats(1.5, 3),
+    factor=st.floats(2.5, 4),
     dies_s=st.floats(70, 100),
     away_s=st.floats(0, 40),
     seed=st.integers(0, 2**32),

@@ -16,6 +16,7 @@ from actors.cache.counts import Report
 from actors.cache.epochs import Epoch
 from actors.cache.level2.node import ServerRestarted
 from actors.cache.level2.redis_level import Found, Put
+from actors.cache.limits.messages import PermitAnswer, PermitAsk
 from actors.cache.messages import (
     Answer,
     Begin,
@@ -308,6 +309,9 @@ class SimulatedPort:
 
     async def tell(self, session: int, messages: Sequence[Fill | GiveUp | End]) -> None:
         await self._call(lambda shard: shard.tell(session, messages))
+
+    async def permits(self, session: int, asks: Sequence[PermitAsk]) -> list[PermitAnswer]:
+        return await self._call(lambda shard: shard.permits(session, list(asks)))
 
     async def snapshot(self) -> ShardSnapshot:
         return await self._call(lambda shard: shard.snapshot())

@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 from starlette.types import ASGIApp, Message, Receive, Scope
 
+from actors.cache.limits.limiter import Limiter
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response, json_response
 from serve_app.http.router import Router
 from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.authentication import Caller
 from serve_app.middleware.faults import Faults
+from serve_app.middleware.rate_limit import RateLimitHeaders, RateLimits
 from serve_app.middleware.request_id import RequestId
 
 CARD = "4242424242424242"
@@ -147,6 +149,10 @@ class Keys:
         """Return the caller once it is known."""
         return self._caller if secret == SECRET and self.asked else None
 
+    def is_familiar(self, secret: str) -> bool:
+        """Say whether it was asked for before."""
+        return secret == SECRET and SECRET in self.asked
+
     async def authenticate(self, secret: str) -> Caller | None:
         """Return the caller."""
         self.asked.append(secret)
@@ -183,7 +189,7 @@ class Things:
             Operation("GET", "/things/{thing_id}", self.answer, "Read", "Things", "things:read", answers=got),
             Operation(
                 "POST", "/things/{thing_id}/change", self.answer, "Change", "Things", "things:write",
-                request=ChangeThing, answers=got,
+                request=ChangeThing, answers=got, sensitive=True,
             ),
             Operation("DELETE", "/things/{thing_id}", self.answer, "Forget", "Things", "things:admin", answers=got),
             Operation("GET", "/health", self.answer, "Live", "Health", answers=got),
@@ -204,6 +210,16 @@ class Lines(BatchedLines):
         return b"".join(self._chunks).decode().splitlines(keepends=True)
 
 
-def edge(things: Things, keys: Keys | None = None, lines: BatchedLines | None = None) -> ASGIApp:
+def limits_of(merchant_per_minute: int = 0, unknown_per_minute: int = 0) -> RateLimits:
+    """Return limits of a process that is alone, and so has a static share that is the whole; 0: no limit."""
+    return RateLimits(
+        Limiter(None, processes=1), merchant_per_minute=merchant_per_minute, unknown_per_minute=unknown_per_minute
+    )
+
+
+def edge(
+    things: Things, keys: Keys | None = None, lines: BatchedLines | None = None, limits: RateLimits | None = None
+) -> ASGIApp:
     """Return the whole stack around endpoints, as the gateway assembles it."""
-    return RequestId(AccessLog(Faults(Router(things.operations(), keys or Keys())), lines or Lines()))
+    router = Router(things.operations(), keys or Keys(), limits or limits_of())
+    return RequestId(RateLimitHeaders(AccessLog(Faults(router), lines or Lines())))

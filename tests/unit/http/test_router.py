@@ -19,6 +19,7 @@ from tests.unit.http.exchange import (
     Things,
     ask,
     edge,
+    limits_of,
 )
 
 _BODY = b'{"amount": 5}'
@@ -230,4 +231,4 @@ def test_an_operation_is_declared_once() -> None:
     things = Things()
     twice = [Operation("GET", "/a/{b}", things.answer, "", ""), Operation("GET", "/a/{b}", things.answer, "", "")]
     with pytest.raises(AssertionError, match="twice"):
-        Router(twice, Keys())
+        Router(twice, Keys(), limits_of())
