@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +27,7 @@ _SENSITIVE = b"sensitive"
 _UNKNOWN = b"unauthenticated"
 _WINDOW_S = int(WINDOW_S)
 _SCOPE_KEY = "rate_limit_headers"
+_LEFT = b'"%b";r=%%d;t=%d' % (_MERCHANT, _WINDOW_S)
 
 _Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -49,11 +51,17 @@ class RateLimits:
         per_minute = self._merchant_per_minute if own is None else own
         if not per_minute:
             return
-        limit = Limit(f"limit:{caller.merchant_id.hex}", per_minute)
+        key = f"limit:{caller.merchant_id.hex}"
+        if not is_sensitive:
+            remaining = self._limiter.take_at_hand(key, per_minute)
+            if remaining is not None:
+                scope[_SCOPE_KEY] = ((b"ratelimit", _LEFT % remaining), _merchant_policy(per_minute))
+                return
+        limit = Limit(key, per_minute)
         if not is_sensitive:
             _note(scope, (_MERCHANT,), await self._limiter.take(limit))
             return
-        stricter = Limit(limit.key + ":sensitive", max(1, per_minute // SENSITIVE_PART))
+        stricter = Limit(key + ":sensitive", max(1, per_minute // SENSITIVE_PART))
         _note(scope, (_SENSITIVE, _MERCHANT), await self._limiter.take(stricter, limit))
 
     async def admit_unknown(self, scope: Scope) -> None:
@@ -96,6 +104,11 @@ def _note(scope: Scope, names: Sequence[bytes], verdict: Verdict) -> None:
     scope[_SCOPE_KEY] = _headers(names, verdict.standings, _WINDOW_S if verdict.admitted else wait_s)
     if not verdict.admitted:
         raise Problem(Code.RATE_LIMITED, "Too many requests within a minute; nothing was done.", retry_after_s=wait_s)
+
+
+@lru_cache(maxsize=1024)
+def _merchant_policy(per_minute: int) -> tuple[bytes, bytes]:
+    return b"ratelimit-policy", b'"%b";q=%d;w=%d' % (_MERCHANT, per_minute, _WINDOW_S)
 
 
 def _headers(names: Sequence[bytes], standings: Sequence[Standing], reset_s: int) -> _Headers:

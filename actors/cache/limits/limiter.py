@@ -107,6 +107,23 @@ class Limiter:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def take_at_hand(self, key: str, per_minute: int) -> int | None:
+        """Take one permit of a limit if it is at hand, and return how many are left; costs two microseconds.
+
+        None says no more than that none was taken: ask ``take``.
+        """
+        entry = self._entries.get(key)
+        if entry is None or entry.bucket.limit != per_minute:
+            return None
+        bucket = entry.bucket
+        now = self._clock()
+        taking = bucket.take(now)
+        if taking is Taking.TAKEN_LOW:
+            self._ask(entry)
+        elif taking is not Taking.TAKEN:
+            return None
+        return bucket.remaining(now)
+
     async def take(self, *limits: Limit) -> Verdict:
         """Take one permit of each limit, or none of any. Waits for a shard, under a second, where none is at hand.
 
