@@ -21,7 +21,7 @@ _BEGUN_TIMEOUT_S = 2 * LEASE_S
 # waits up to a second for Redis to take what came before, and as long for this.
 _RECORD_TIMEOUT_S = 4.0
 # Requests wait for it, and a static share is at hand.
-_PERMITS_TIMEOUT_S = 0.3
+_PERMITS_TIMEOUT_S = 0.5
 
 
 class ActorPort:

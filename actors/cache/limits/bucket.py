@@ -11,7 +11,8 @@ from actors.cache.limits.spending import Spending
 
 _AHEAD_MIN = 4
 _REFUSE_ALONE_S = 0.25
-"""How long a process refuses by itself after the shard had nothing: others may give permits back before they expire."""
+"""How long a process refuses by itself after it has asked: others may give permits back before they expire, and a shard
+that did not answer may have been slow for a moment."""
 _NEVER = -1
 
 
@@ -138,6 +139,10 @@ class PermitBucket:
         if self._is_static:
             return True
         return now >= self._sent_at + self._lease_s / 2 and (self._held > 0 or self._spending.untold > 0)
+
+    def is_worth_asking(self, now: float) -> bool:
+        """Whether the shard is to be asked because the static share has refused somebody."""
+        return self._is_static and now >= self._sent_at + _REFUSE_ALONE_S
 
     def is_over(self, now: float) -> bool:
         """Whether nothing has to be remembered of this key any more."""

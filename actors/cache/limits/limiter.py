@@ -139,6 +139,8 @@ class Limiter:
                 return Verdict(True, _standings(entries, now))
             entry, taking = short
             if taking is Taking.REFUSED or rounds == _ROUNDS_MAX:
+                if entry.bucket.is_worth_asking(now):
+                    self._ask(entry)
                 return Verdict(False, _standings(entries, now), entry.bucket.retry_in_s(now))
             rounds += 1
             await self._wait(entry)

@@ -107,6 +107,22 @@ async def test_it_returns_to_a_shard_that_is_back() -> None:
 
 
 @_virtually
+async def test_one_slow_call_costs_a_busy_process_no_second() -> None:
+    """One that has spent more than its static share is refused, and asks again while requests come."""
+    shard = LocalShard(open_ledger())
+    limiter = Limiter(lambda _: shard, processes=4, clock=now)
+    limit = Limit("limit:a", 400)
+    assert await _take(limiter, limit, 200) == 200
+    shard.cut()
+    assert await _take(limiter, limit, 1) == 0
+    shard.fault = None
+    await asyncio.sleep(0.25)
+    assert await _take(limiter, limit, 1) == 0
+    await asyncio.sleep(0.01)
+    assert await _take(limiter, limit, 300) == 200
+
+
+@_virtually
 async def test_a_defect_of_a_call_is_told_and_costs_no_request() -> None:
     """It is logged, and the static share holds."""
     shard = LocalShard(open_ledger())
