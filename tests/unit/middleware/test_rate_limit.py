@@ -105,3 +105,13 @@ async def test_what_is_open_is_not_counted() -> None:
     for _ in range(5):
         answer = await ask(app, "GET", "/health")
         assert (answer.status, answer.header("ratelimit")) == (200, None)
+
+
+async def test_a_key_without_the_scope_is_counted_all_the_same() -> None:
+    """As a use of the key, and by its merchant's limit: 403 first, and then 429."""
+    keys = Keys()
+    app = _edge(limits_of(merchant_per_minute=2), keys=keys)
+    answers = [await ask(app, "DELETE", "/things/a", headers=[KEY]) for _ in range(3)]
+    assert [answer.status for answer in answers] == [403, 403, 429]
+    assert answers[0].header("ratelimit") == '"merchant";r=1;t=60'
+    assert len(keys.uses) == 3
