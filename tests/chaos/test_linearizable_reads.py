@@ -40,7 +40,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.ray, pytest.mark.slow]
 
 _SECONDS = float(os.environ.get("EASYPAY_TEST_SECONDS", "20"))
 _PAYMENTS, _READERS, _WRITERS = 40, 32, 8
-_READS_MIN = 50_000 if _SECONDS >= 60 else 2_000
+_IS_FULL = _SECONDS >= 60
+_READS_MIN = 50_000 if _IS_FULL else 2_000
 """What a full run is asked for. A short one depends on the machine: it only has to have read at all."""
 _NEAR_SHARE_MIN = 0.8
 _COUNTED_MIN = 0.25
@@ -57,6 +58,11 @@ INSERT INTO payments
 SELECT copy.* FROM payments, jsonb_populate_record(payments, jsonb_build_object('id', $2::uuid)) AS copy
 WHERE payments.id = $1
 """
+
+_any_redis = pytest.mark.parametrize(
+    "kind", ["embedded", "cluster"] if _IS_FULL else ["cluster"], indirect=True, scope="package"
+)
+"""What hardly touches Redis runs on one kind of it, unless it is to be a full run."""
 
 
 @asynccontextmanager
@@ -279,12 +285,14 @@ def _capture_and_die(gateway: RunningGateway, payment: dict[str, Any], key: str)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
 
 
+@_any_redis
 @pytest.mark.timeout(240)
 def test_a_thousand_misses_are_one_load(gateway: RunningGateway) -> None:
     """A payment that no cache has heard of is read a thousand times at once through two replicas, and loaded once."""
     asyncio.run(_miss_together(gateway))
 
 
+@_any_redis
 @pytest.mark.timeout(240)
 def test_a_commit_whose_writer_died_before_it_told_the_cache_is_seen_once_it_is_answered(
     gateway: RunningGateway,
@@ -293,6 +301,7 @@ def test_a_commit_whose_writer_died_before_it_told_the_cache_is_seen_once_it_is_
     asyncio.run(_replay_after_a_death(gateway))
 
 
+@_any_redis
 @pytest.mark.timeout(240)
 def test_no_read_goes_back_in_time_while_shards_come_and_go(gateway: RunningGateway) -> None:
     """The cache grows to three shards, shrinks to one and is two again under reads and writes, of which none fails.
