@@ -11,7 +11,7 @@ from serve_app.compression.policy import Refusal
 
 @dataclass(slots=True)
 class Encoded:
-    """Bodies of one route in one codec: how many, their bytes before and after, and the seconds that it took."""
+    """Bodies of one route in one codec: how many, their bytes before and after, and the seconds of a processor."""
 
     bodies: int = 0
     bytes_in: int = 0

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from serve_app.compression.coding import CODINGS, Codec, Coding
 
 WEIGHT = 0.2
 """Of the newest body in what is learnt of a route: an average over about the last ten."""
 SLOWER_MAX = 4.0
-"""How many times the expected time one body can show: more than that is a thread that had to wait for a processor."""
+"""How many times the expected time one body can show: more is a first use, or a processor that was interrupted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """Of one body in one coding: its encoded size in bytes, and the time that it takes in milliseconds."""
+class Expected(NamedTuple):
+    """Of one body in one coding: its encoded size in bytes, and the milliseconds of a processor that it takes."""
 
     bytes_out: float
     ms: float
@@ -31,9 +31,8 @@ class _Line:
     ms_per_kb: float
 
     def at(self, size: int) -> Expected:
-        return Expected(
-            min(self.bytes_fixed + self.ratio * size, float(size)), self.ms_fixed + self.ms_per_kb * size / 1000
-        )
+        bytes_out = self.bytes_fixed + self.ratio * size
+        return Expected(min(bytes_out, size), self.ms_fixed + self.ms_per_kb * size / 1000)
 
 
 _ZSTD_1, _ZSTD_3 = CODINGS[Codec.ZSTD]
@@ -42,13 +41,13 @@ _GZIP_1, _GZIP_6 = CODINGS[Codec.GZIP]
 # Drawn through the measurements at 10 and 100 KB in `coding`. What is fixed is the first record of a page: the others
 # repeat it.
 _MEASURED: Mapping[Coding, _Line] = {
-    _ZSTD_1: _Line(370, 0.1035, 0.010, 0.0014),
-    _ZSTD_3: _Line(350, 0.1085, 0.010, 0.0020),
-    _BR_1: _Line(480, 0.111, 0.013, 0.0021),
-    _BR_2: _Line(320, 0.113, 0.012, 0.0055),
-    _BR_5: _Line(270, 0.108, 0.060, 0.0275),
-    _GZIP_1: _Line(300, 0.141, 0.020, 0.0055),
-    _GZIP_6: _Line(330, 0.122, 0.020, 0.0165),
+    _ZSTD_1: _Line(577, 0.124, 0.005, 0.0017),
+    _ZSTD_3: _Line(473, 0.129, 0.008, 0.0017),
+    _BR_1: _Line(603, 0.135, 0.013, 0.0025),
+    _BR_2: _Line(430, 0.140, 0.002, 0.0065),
+    _BR_5: _Line(384, 0.122, 0.023, 0.0172),
+    _GZIP_1: _Line(365, 0.166, 0.010, 0.0050),
+    _GZIP_6: _Line(458, 0.136, 0.015, 0.0130),
 }
 
 
@@ -61,6 +60,9 @@ class _Correction:
     seen: int = 0
 
 
+_NONE: Mapping[Coding, _Correction] = {}
+
+
 class Learnt:
     """Keeps a correction for each coding of each route: some hundreds of small objects, however many bodies there are.
 
@@ -68,21 +70,21 @@ class Learnt:
     """
 
     def __init__(self) -> None:
-        self._corrections: dict[tuple[str, Coding], _Correction] = {}
+        self._routes: dict[str, dict[Coding, _Correction]] = {}
 
     def expected(self, route: str, coding: Coding, size: int) -> Expected:
         """Return what to expect of a body of that size."""
-        measured = _MEASURED[coding].at(size)
-        correction = self._corrections.get((route, coding))
-        if correction is None:
-            return measured
-        bytes_out = min(measured.bytes_out * correction.bytes_out, float(size))
-        return Expected(bytes_out, measured.ms * correction.ms)
+        return _corrected(coding, self._routes.get(route, _NONE).get(coding), size)
+
+    def expected_of(self, route: str, codings: Iterable[Coding], size: int) -> list[tuple[Coding, Expected]]:
+        """Return what to expect of each of several codings, in their order."""
+        corrections = self._routes.get(route, _NONE)
+        return [(coding, _corrected(coding, corrections.get(coding), size)) for coding in codings]
 
     def observe(self, route: str, coding: Coding, size: int, actual: Expected) -> None:
         """Take in what a body of that size, not 0, came to."""
         measured = _MEASURED[coding].at(size)
-        correction = self._corrections.setdefault((route, coding), _Correction())
+        correction = self._routes.setdefault(route, {}).setdefault(coding, _Correction())
         ms = min(actual.ms / measured.ms, SLOWER_MAX * correction.ms)
         correction.bytes_out += WEIGHT * (actual.bytes_out / measured.bytes_out - correction.bytes_out)
         correction.ms += WEIGHT * (ms - correction.ms)
@@ -90,5 +92,12 @@ class Learnt:
 
     def seen(self, route: str, coding: Coding) -> int:
         """Return how many bodies of the route were encoded so."""
-        correction = self._corrections.get((route, coding))
+        correction = self._routes.get(route, _NONE).get(coding)
         return 0 if correction is None else correction.seen
+
+
+def _corrected(coding: Coding, correction: _Correction | None, size: int) -> Expected:
+    measured = _MEASURED[coding].at(size)
+    if correction is None:
+        return measured
+    return Expected(min(measured.bytes_out * correction.bytes_out, size), measured.ms * correction.ms)

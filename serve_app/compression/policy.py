@@ -8,9 +8,9 @@ one server, service time s and utilisation ρ, the mean time in the system is s 
 service costs everybody 1 / (1 - ρ)² of it. The loop's lag is the wait of that queue, sρ / (1 - ρ), hence
 1 / (1 - ρ) = 1 + lag / s. Source: Kleinrock, Queueing Systems I (1975), 3.2, M/M/1.
 
-    a page of 10 KB in zstd 1:  saves 8,600 bytes, 6.9 ms, and takes 0.024 ms: pays up to a price of 286
-    the same in gzip 6 not 1:   saves 110 bytes more, 0.09 ms, for 0.05 to 0.11 ms: at about a price of 1
-    100 KB in gzip 6 not 1:     saves 1,900 bytes more, 1.5 ms, for 1.1 ms: up to a price of 1.4, a lag of 0.1 ms
+    a page of 10 KB in zstd 1:   saves 8,460 bytes, 6.8 ms, and takes 0.02 ms: pays up to a price of 300
+    the same in gzip 6, not 1:   saves 211 bytes more, 0.17 ms, for 0.04 to 0.09 ms: up to a price of 2 to 4
+    100 KB in gzip 6, not 1:     saves 2,862 bytes more, 2.3 ms, for 0.9 ms: up to a price of 2.6, a lag of 0.3 ms
 
 So levels fall first, and from BUSY_LAG_MS on nothing is encoded at all: the formula is about clients behind a link of
 that speed, and one that is near gains nothing from fewer bytes and would wait for the rest of the queue. With
@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 
 from serve_app.compression.accept import Accepted
 from serve_app.compression.coding import CODINGS, Coding
@@ -41,12 +42,15 @@ IDLE_LAG_MS = 0.5
 TRY_EVERY = 64
 TRY_MS_MAX = 1.0
 OFFLOAD_MS = 0.5
-"""Work that is expected to take longer goes to a thread: 330 KB in zstd 1, 230 KB in br 1, 85 KB in gzip 1.
+"""Work that is expected to take longer goes to a thread: 290 KB in zstd 1, 195 KB in br 1, 98 KB in gzip 1.
 
 Going there and back took 0.1 ms at the median and 1 to 2 ms at the 99th percentile, so that less is quicker done
 here; and a request is held up by no more than it is by another. zlib, brotli and zstd ran without the interpreter's
 lock: the loop made thousands of turns meanwhile.
 """
+
+
+_Option = tuple[Coding, Expected]
 
 
 class Refusal(StrEnum):
@@ -72,9 +76,9 @@ class Policy:
         `lag_ms` is what the loop is late beyond what it is when idle. Without `thread_free`, nothing is chosen that
         would go to the thread.
         """
-        options = [(coding, self._learnt.expected(route, coding, size)) for coding in _codings(accepted)]
+        options = self._learnt.expected_of(route, _codings(accepted), size)
         if accepted.needs_coding:
-            return min(options, key=lambda option: option[1].ms)[0]
+            return min(options, key=_ms)[0]
         if size < BYTES_MIN:
             return Refusal.SMALL
         if lag_ms >= BUSY_LAG_MS:
@@ -82,12 +86,7 @@ class Policy:
         if not thread_free:
             options = [option for option in options if option[1].ms <= OFFLOAD_MS]
         tried = self._to_try(route, options) if lag_ms <= IDLE_LAG_MS else None
-        if tried is not None:
-            return tried
-        best = max(options, key=lambda option: gain_ms(size, option[1], lag_ms), default=None)
-        if best is None:
-            return Refusal.BUSY
-        return best[0] if gain_ms(size, best[1], lag_ms) > 0 else Refusal.NO_GAIN
+        return tried or _best(size, options, lag_ms)
 
     def goes_to_thread(self, route: str, coding: Coding, size: int) -> bool:
         """Whether encoding so many bytes would keep the loop too long."""
@@ -97,7 +96,7 @@ class Policy:
         """Learn from a body that was encoded."""
         self._learnt.observe(route, coding, size, Expected(bytes_out, took_ms))
 
-    def _to_try(self, route: str, options: Iterable[tuple[Coding, Expected]]) -> Coding | None:
+    def _to_try(self, route: str, options: Iterable[_Option]) -> Coding | None:
         """Return the coding that was seen least, where it is time to try; None at other times."""
         count = self._decisions[route] = self._decisions.get(route, 0) + 1
         if count % TRY_EVERY:
@@ -106,15 +105,26 @@ class Policy:
         return min(codings, key=lambda coding: self._learnt.seen(route, coding), default=None)
 
 
-def gain_ms(size: int, expected: Expected, lag_ms: float) -> float:
-    """Return what encoding a body gains, in milliseconds of its client's time; below 0 it loses."""
-    return (size - expected.bytes_out) / LINK_BYTES_PER_MS - expected.ms * price(lag_ms)
-
-
 def price(lag_ms: float) -> float:
     """Return what a millisecond on the loop costs all who wait for it, in milliseconds."""
     return (1.0 + lag_ms / SERVICE_MS) ** 2
 
 
-def _codings(accepted: Accepted) -> Iterable[Coding]:
-    return (coding for codec in accepted.codecs for coding in CODINGS[codec])
+def _best(size: int, options: Iterable[_Option], lag_ms: float) -> Coding | Refusal:
+    """Return the coding that gains most, why there is none where none gains."""
+    cost = price(lag_ms)
+    best, best_gain_ms = None, 0.0
+    for coding, expected in options:
+        gain_ms = (size - expected.bytes_out) / LINK_BYTES_PER_MS - expected.ms * cost
+        if gain_ms > best_gain_ms:
+            best, best_gain_ms = coding, gain_ms
+    return Refusal.NO_GAIN if best is None else best
+
+
+def _ms(option: _Option) -> float:
+    return option[1].ms
+
+
+@lru_cache
+def _codings(accepted: Accepted) -> tuple[Coding, ...]:
+    return tuple(coding for codec in accepted.codecs for coding in CODINGS[codec])

@@ -1,7 +1,7 @@
 """Encodes the bodies of answers for clients that accept it, where it pays.
 
-A client that asks for nothing costs a look through its headers (0.3 µs), a body of less than 1 KB some 1.5 µs
-(`python -m tests.bench.compression`): neither is wrapped, held back or copied.
+A client that asks for nothing costs a look through its headers, 0.7 to 0.9 µs; one that asks, 2.7 to 2.9 µs for a body
+of less than 1 KB (`python -m tests.bench.compression`). Nothing of either answer is held back or copied.
 
 An encoded body's length tells something of what is in it. That is of use to somebody who can have a victim's client
 send requests with a text of his own and watch the lengths (BREACH): here a request is authenticated by a header that no

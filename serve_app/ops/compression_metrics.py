@@ -21,7 +21,7 @@ _COUNTERS: tuple[tuple[str, str, Callable[[Encoded], float]], ...] = (
     ("bodies", "Bodies that were encoded.", lambda counts: counts.bodies),
     ("input_bytes", "Bytes of those bodies before.", lambda counts: counts.bytes_in),
     ("output_bytes", "Bytes of those bodies as they were sent.", lambda counts: counts.bytes_out),
-    ("seconds", "Time that encoding took, on the loop or in the thread.", lambda counts: counts.took_s),
+    ("seconds", "Time of a processor that encoding took, on the loop or in the thread.", lambda counts: counts.took_s),
 )
 
 
