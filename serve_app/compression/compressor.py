@@ -16,8 +16,8 @@ from serve_app.compression.counts import Counts, Encoded, ProcessCounts
 from serve_app.compression.encoder import ChunkEncoder, Encoder, chunk_encoder
 from serve_app.compression.policy import Policy, Refusal
 
-TIMER_MS = 1.0
-"""What an idle loop can be late: uvloop's timers have a resolution of a millisecond, and read 0.3 ms on average."""
+TIMER_MS = 0.5
+"""What an idle loop is late on average: timers have a resolution of a millisecond, and uvloop's read 0.3 ms here."""
 STREAM_BYTES_EXPECTED = 16 * 1024
 """What a body is taken for that does not say how long it will be."""
 WAITING_MAX = 4
