@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 
@@ -12,10 +13,9 @@ from actors.runtime.lag import LoopLag
 from serve_app.compression.coding import Codec
 from serve_app.compression.compressor import Compressor
 from serve_app.compression.policy import BYTES_MIN, Refusal
-from serve_app.http.response import Response
 from serve_app.middleware.compression import Compression
 from tests.support.encoded import decode, decode_chunks
-from tests.unit.http.exchange import Exchange, Headers, ask, http_scope, receive_of
+from tests.unit.http.exchange import Exchange, Headers, Things, ask, edge, http_scope, receive_of
 
 _TEXT = b'{"object":"payment","amount":1999,"currency":"USD"},' * 200
 _TYPE = (b"content-type", b"application/json")
@@ -101,15 +101,12 @@ async def test_what_must_not_be_encoded_goes_through_as_it_is(
     assert (await _ask(_answering(status, headers, *parts, length=length))).sent == plain.sent
 
 
-async def test_the_headers_of_a_head_request_go_through_as_they_are() -> None:
-    """There is no body to encode."""
-    answer = Response(200, _TEXT)
-
-    async def app(_: Scope, __: Receive, send: Send) -> None:
-        await answer.send(send, head_only=True)
-
-    got = await _ask(app, method="HEAD")
-    assert (got.header("content-length"), got.header("content-encoding"), got.body) == (str(len(_TEXT)), None, b"")
+@pytest.mark.parametrize("parts", [(b"",), (_TEXT,), (_TEXT, _TEXT)])
+async def test_the_answer_to_a_head_request_goes_through_as_it_is(parts: Sequence[bytes]) -> None:
+    """Also that of an app which leaves it to the server to drop the body."""
+    headers = (_TYPE, (b"content-length", b"20000"))
+    plain = await ask(_answering(200, headers, *parts), "HEAD", "/x")
+    assert (await _ask(_answering(200, headers, *parts), method="HEAD")).sent == plain.sent
 
 
 async def test_a_body_is_not_encoded_twice() -> None:
@@ -181,6 +178,15 @@ async def test_where_a_body_as_it_is_was_refused_every_body_is_encoded(headers: 
     )
     assert answer.header("content-encoding") == "gzip"
     assert decode("gzip", answer.body) == b"{}"
+
+
+async def test_problems_are_encoded_too_and_answers_keep_their_request_id() -> None:
+    """In the stack as the gateway assembles it."""
+    headers = [(b"accept-encoding", b"gzip, identity;q=0"), (b"x-request-id", b"r-1")]
+    answer = await ask(edge(Things()), "GET", "/nowhere", headers=headers)
+    assert (answer.status, answer.header("content-type")) == (404, "application/problem+json")
+    assert (answer.header("content-encoding"), answer.header("x-request-id")) == ("gzip", "r-1")
+    assert json.loads(decode("gzip", answer.body))["code"] == "not_found"
 
 
 async def test_routes_are_counted_by_their_template() -> None:
