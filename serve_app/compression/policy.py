@@ -14,8 +14,8 @@ service costs everybody 1 / (1 - ρ)² of it. The loop's lag is the wait of that
 
 So levels fall first. The formula is about clients behind a link of that speed: one that is near gains nothing from
 fewer bytes and waits for the rest of the queue. For its sake a body gets a tenth of a request's time at most once the
-loop is late at all, and nothing is encoded from BUSY_LAG_MS on. The lag is an average of a second, so a burst is
-noticed late. In traces with one loop, random arrivals and nothing but pages of 10 KB, the median of all requests
+loop is late at all, and nothing is encoded from BUSY_LAG_MS on. The lag is an average of a second: a burst is noticed late, and
+a single pause of 30 ms keeps bodies as they are for half a second after it. In traces with one loop, random arrivals and nothing but pages of 10 KB, the median of all requests
 against that without compression was, for clients that are near and behind the link (`test_policy.py`; three seeds):
 
     utilisation     0.6               0.8               0.9               0.95

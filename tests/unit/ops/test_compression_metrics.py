@@ -7,11 +7,14 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serve_app.compression.coding import Codec
+from actors.runtime.lag import LoopLag
+from serve_app.compression.coding import CODINGS, Codec
+from serve_app.compression.compressor import Compressor
 from serve_app.compression.counts import Counts, Encoded, ProcessCounts
 from serve_app.compression.policy import Refusal
+from serve_app.http.operation import Call
 from serve_app.ops.compression_metrics import compression_families
-from serve_app.ops.metrics import exposition
+from serve_app.ops.metrics import MetricsEndpoints, exposition
 
 _LABELS = {"process": "gateway-7", "route": "/v1/payments", "codec": "zstd"}
 
@@ -62,3 +65,13 @@ def test_names_follow_the_rules() -> None:
         assert family.type in ("gauge", "counter")
         for sample in family.samples:
             assert sample.labels.keys() <= {"process", "route", "codec", "reason"}
+
+
+async def test_the_endpoint_shows_what_this_process_encoded() -> None:
+    """With the cache's metrics, where there is a cache; without compression there is nothing of it."""
+    compressor = Compressor("gateway-7", lambda: LoopLag(0.0, 0.0))
+    await compressor.encode("/docs", CODINGS[Codec.GZIP][0], b"text " * 1_000)
+    call = Call("GET", "/metrics", {}, "r-1")
+    shown = (await MetricsEndpoints(None, compressor).metrics(call)).body.decode()
+    assert 'easypay_compression_input_bytes_total{codec="gzip",process="gateway-7",route="/docs"} 5000.0' in shown
+    assert b"easypay_compression" not in (await MetricsEndpoints(None, None).metrics(call)).body
