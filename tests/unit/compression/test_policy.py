@@ -18,6 +18,7 @@ from serve_app.compression.policy import (
     IDLE_LAG_MS,
     LINK_BYTES_PER_MS,
     OFFLOAD_MS,
+    OVERHEAD_MS,
     SERVICE_MS,
     TRY_EVERY,
     Policy,
@@ -148,8 +149,10 @@ def _serve(utilisation: float, choose: _Chooser, seed: int = 1, requests: int = 
             lag.add(max(0.0, free - next_sample) / 1000, next_sample / 1000)
             next_sample += INTERVAL_S * 1000
         coding = choose(lag.read(arrival / 1000).average_s * 1000)
-        came = learnt.expected("/a", coding, _PAGE) if isinstance(coding, Coding) else Expected(_PAGE, 0.0)
-        free = max(free, arrival) + draw.expovariate(1 / SERVICE_MS) + came.ms
+        came, overhead_ms = Expected(_PAGE, 0.0), 0.0
+        if isinstance(coding, Coding):
+            came, overhead_ms = learnt.expected("/a", coding, _PAGE), OVERHEAD_MS
+        free = max(free, arrival) + draw.expovariate(1 / SERVICE_MS) + came.ms + overhead_ms
         near.append(free - arrival)
         far.append(free - arrival + came.bytes_out / LINK_BYTES_PER_MS)
     return near, far
@@ -160,7 +163,7 @@ def _adaptive(accepted: Accepted) -> _Chooser:
     return lambda lag_ms: policy.decide("/a", _PAGE, accepted, lag_ms, thread_free=True)
 
 
-@pytest.mark.parametrize(("accepted", "slower_max"), [(_ALL, 1.03), (_GZIP, 1.08)], ids=["all", "gzip"])
+@pytest.mark.parametrize(("accepted", "slower_max"), [(_ALL, 1.05), (_GZIP, 1.08)], ids=["all", "gzip"])
 @pytest.mark.parametrize("utilisation", [0.9, 0.95])
 def test_on_a_busy_loop_the_median_is_that_without_compression(
     utilisation: float, accepted: Accepted, slower_max: float
@@ -180,4 +183,4 @@ def test_on_an_idle_loop_a_client_that_is_far_waits_less(utilisation: float) -> 
     plain_near, plain_far = _serve(utilisation, lambda _: Refusal.BUSY)
     near, far = _serve(utilisation, _adaptive(_ALL))
     assert statistics.median(far) < statistics.median(plain_far) - 6
-    assert statistics.median(near) < statistics.median(plain_near) + 0.1
+    assert statistics.median(near) < statistics.median(plain_near) + 0.15
