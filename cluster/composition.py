@@ -103,5 +103,6 @@ def compose(settings: Settings) -> GatewayConfig:
         cache_shards=settings.cache_shards,
         has_journals=settings.cache_shards > 0 and None not in (settings.redis_url, settings.sealing_key),
         near_cache_bytes=settings.near_cache_bytes,
+        compression_enabled=settings.compression_enabled,
         takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
     )

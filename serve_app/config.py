@@ -15,6 +15,7 @@ class GatewayConfig:
     be read on the wire: on a public address without TLS. `cache_shards` is 0 where nothing is cached; else that many
     were configured, and it is the ring's keeper that knows how many there are. `has_journals`: whether the shards have
     journals in Redis; without them, what is written behind goes straight to the database.
+    `compression_enabled`: whether answers are compressed for the clients that accept it.
     """
 
     database_url: str = field(repr=False)
@@ -29,3 +30,4 @@ class GatewayConfig:
     cache_shards: int = 0
     has_journals: bool = False
     near_cache_bytes: int = 64 * 1024 * 1024
+    compression_enabled: bool = True

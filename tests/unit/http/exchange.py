@@ -11,11 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 from starlette.types import ASGIApp, Message, Receive, Scope
 
+from actors.runtime.lag import LoopLagProbe
+from serve_app.compression.compressor import Compressor
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response, json_response
 from serve_app.http.router import Router
 from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.authentication import Caller
+from serve_app.middleware.compression import Compression
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.request_id import RequestId
 
@@ -206,4 +209,5 @@ class Lines(BatchedLines):
 
 def edge(things: Things, keys: Keys | None = None, lines: BatchedLines | None = None) -> ASGIApp:
     """Return the whole stack around endpoints, as the gateway assembles it."""
-    return RequestId(AccessLog(Faults(Router(things.operations(), keys or Keys())), lines or Lines()))
+    faults = Faults(Router(things.operations(), keys or Keys()))
+    return RequestId(AccessLog(Compression(faults, Compressor("test", LoopLagProbe().read)), lines or Lines()))
