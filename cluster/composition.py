@@ -106,5 +106,6 @@ def compose(settings: Settings) -> GatewayConfig:
         replicas=settings.http_replicas,
         rate_limit_per_minute=settings.rate_limit_per_minute,
         rate_limit_unauthenticated_per_minute=settings.rate_limit_unauthenticated_per_minute,
+        compression_enabled=settings.compression_enabled,
         takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
     )

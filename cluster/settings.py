@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     # A PEM file with chain and key; with it the public port speaks TLS.
     tls_certificate: Path | None = None
+    # Answers in gzip, br or zstd for clients that accept it. Off where a proxy in front of the gateway does it.
+    compression_enabled: bool = True
 
     processor_url: HttpUrl | None = None
     live_processor_url: HttpUrl | None = None

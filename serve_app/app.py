@@ -15,6 +15,7 @@ from serve_app.http.operation import Operation
 from serve_app.http.router import Router
 from serve_app.incident import describe
 from serve_app.middleware.access_log import AccessLog, BatchedLines
+from serve_app.middleware.compression import Compression
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.rate_limit import RateLimitHeaders
 from serve_app.middleware.request_id import RequestId
@@ -69,8 +70,11 @@ class GatewayApp:
 def assemble(services: Services, log_lines: BatchedLines) -> ASGIApp:
     """Return the application on services that are open."""
     operations = operations_of(services)
-    app: ASGIApp = Router(operations, services.authenticator, services.limits)
-    return RequestId(RateLimitHeaders(AccessLog(Faults(app), log_lines)))
+    app: ASGIApp = Faults(Router(operations, services.authenticator, services.limits))
+    # Outside of the faults, so that problems are compressed too; inside of the log, whose times are what clients see.
+    if services.compressor is not None:
+        app = Compression(app, services.compressor)
+    return RequestId(RateLimitHeaders(AccessLog(app, log_lines)))
 
 
 def operations_of(services: Services) -> Sequence[Operation]:
@@ -81,7 +85,7 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *AuditEndpoints(services.audit).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
-        *MetricsEndpoints(services.cache).operations(),
+        *MetricsEndpoints(services.cache, services.compressor).operations(),
         *CacheShardEndpoints(services.ring).operations(),
     ]
     return [*declared, *Documentation(declared, version("easypay")).operations()]

@@ -14,6 +14,7 @@ from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
 from actors.pool.lease import holder_name
 from actors.runtime.clock import Clock, SystemClock
+from actors.runtime.lag import LoopLagProbe
 from serve_app.attempts.engine import AttemptEngine, Step
 from serve_app.attempts.idempotent import IdempotentRequests
 from serve_app.attempts.operations import Operations
@@ -24,6 +25,7 @@ from serve_app.audit.repository import AuditRepository
 from serve_app.caching.changes import Changes
 from serve_app.caching.reader import CachedReads
 from serve_app.caching.records import Records
+from serve_app.compression.compressor import Compressor
 from serve_app.config import GatewayConfig
 from serve_app.merchants.authenticator import KeyAuthenticator
 from serve_app.merchants.usage import KeyUsage
@@ -58,13 +60,17 @@ class Services:
     refunds: RefundService
     audit: AuditRepository
     resolver: Resolver
+    loop_lag: LoopLagProbe
+    compressor: Compressor | None
 
     @classmethod
     async def open(cls, config: GatewayConfig, *, name: str, connections: int) -> Services:
         """Connect what can be connected now; a database that is away is waited for by the requests that need it."""
         manager = PoolManagerClient(config.actor_namespace)
         database = await Database.open(config.database_url, name=name, manager=manager, want=connections)
-        return wire(config, database, open_processors(config), SystemClock(), cache=open_cache(config, name))
+        services = wire(config, database, open_processors(config), SystemClock(), cache=open_cache(config, name))
+        services.loop_lag.start()
+        return services
 
     async def drain(self, timeout_s: float) -> int:
         """Let payments in flight finish; return how many did not within the time."""
@@ -73,6 +79,9 @@ class Services:
     async def close(self) -> None:
         """Write the last uses of API keys, and close every connection."""
         await self.limits.close()
+        self.loop_lag.stop()
+        if self.compressor is not None:
+            self.compressor.close()
         await self.key_usage.close()
         if self.cache is not None:
             await self.cache.close()
@@ -100,6 +109,7 @@ def wire(
     cached_payments = CachedPayments(payments, reads)
     requests = IdempotentRequests(attempts, owned, changes, clock)
     timeout_s = config.processor_timeout_s
+    loop_lag = LoopLagProbe()
     operations = Operations(payments, engine, requests, clock, timeout_s)
     return Services(
         database=database,
@@ -131,6 +141,8 @@ def wire(
         refunds=RefundService(CachedRefunds(refunds, reads), cached_payments, operations),
         audit=AuditRepository(database, reads),
         resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
+        loop_lag=loop_lag,
+        compressor=Compressor(holder_name("gateway"), loop_lag.read) if config.compression_enabled else None,
     )
 
 

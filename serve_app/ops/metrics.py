@@ -1,8 +1,13 @@
-"""Metrics for Prometheus, of the whole gateway: whichever replica is scraped, the answer is the same."""
+"""Metrics for Prometheus.
+
+Those of the cache are of the whole gateway: whichever replica is scraped, they are the same. Those of compression are
+of the replica that answers, which their label `process` names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -10,10 +15,12 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from actors.cache.client import CacheClient
+from serve_app.compression.compressor import Compressor
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response
 from serve_app.merchants.secrets import Scope
 from serve_app.ops.cache_metrics import cache_families
+from serve_app.ops.compression_metrics import compression_families
 
 _HEADERS = ((b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode()),)
 
@@ -21,8 +28,9 @@ _HEADERS = ((b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode()),)
 class MetricsEndpoints:
     """Shows what Prometheus scrapes."""
 
-    def __init__(self, cache: CacheClient | None) -> None:
+    def __init__(self, cache: CacheClient | None, compressor: Compressor | None) -> None:
         self._cache = cache
+        self._compressor = compressor
 
     def operations(self) -> Sequence[Operation]:
         """Return the operations of this slice."""
@@ -36,7 +44,8 @@ class MetricsEndpoints:
     async def metrics(self, _: Call) -> Response:
         """Show the metrics as they are now, in Prometheus's text format."""
         snapshots = await self._cache.snapshots() if self._cache is not None else {}
-        return Response(200, exposition(cache_families(snapshots)), _HEADERS)
+        of_compression = compression_families(self._compressor.counts) if self._compressor is not None else ()
+        return Response(200, exposition(chain(cache_families(snapshots), of_compression)), _HEADERS)
 
 
 def exposition(families: Iterable[Metric]) -> bytes:

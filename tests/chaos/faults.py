@@ -52,15 +52,16 @@ class Faults:
         self.replicas_killed_at: list[float] = []
         self.redis_away: list[tuple[float, float]] = []
 
-    async def suffer(self, until: float) -> None:
-        """Let a fault happen every few seconds until the loop's time `until`."""
+    async def suffer(self, until: float, is_enough: Callable[[], bool]) -> None:
+        """Let a fault happen every few seconds until the loop's time `until`, and on until each kind has happened and
+        it is enough: a replica that was killed is back in two seconds or in ten."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         while True:
             for fault in self._random.sample(list(Fault), len(Fault)):
                 await asyncio.sleep(self._pause_s(until - loop.time()))
                 await self._until_all_serve()
-                if loop.time() >= until:
+                if loop.time() >= until and len(self.counts) == len(Fault) and is_enough():
                     return
                 pid = await self._strike(fault)
                 self.counts[fault] += 1

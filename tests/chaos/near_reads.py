@@ -51,10 +51,9 @@ class NearReads:
         """The reads that went no further than their own process, of those that the account knows of."""
         return (self.counts["near_hit"] + self.counts["joined"]) / max(1, self.reads)
 
-    async def watch(self, until: float) -> None:
-        """Watch until the loop's time `until`, and once more."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < until:
+    async def watch(self, done: asyncio.Event) -> None:
+        """Watch until the event, and once more."""
+        while not done.is_set():
             await self.look()
             await asyncio.sleep(_EVERY_S)
         # Each process reports with its listen, at least every 0.4 s.

@@ -49,9 +49,9 @@ class Reader:
         self._history = history
         self.failures: list[Failure] = []
 
-    async def read_all(self, payments: Sequence[str], until: float) -> None:
-        """Read payments at random until the loop's time `until`."""
-        while asyncio.get_running_loop().time() < until:
+    async def read_all(self, payments: Sequence[str], done: asyncio.Event) -> None:
+        """Read payments at random until the event."""
+        while not done.is_set():
             await self.read(self._random.choice(payments))
 
     async def read(self, payment_id: str) -> int | None:

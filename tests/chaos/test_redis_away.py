@@ -42,11 +42,13 @@ async def _run(gateway: RunningGateway, redis: RedisBeneath, seed: int) -> None:
         writers = [Writer(writing, f"writer {index}", seed * 1000 - index, history) for index in range(_WRITERS)]
         began = loop.time()
         until = began + _BEFORE_S + _AWAY_S + _AFTER_S
+        done = asyncio.Event()
+        loop.call_at(until, done.set)
         async with asyncio.TaskGroup() as tasks:
             for reader in readers:
-                tasks.create_task(reader.read_all(names, until))
+                tasks.create_task(reader.read_all(names, done))
             for writer in writers:
-                tasks.create_task(writer.write_all(orders, until))
+                tasks.create_task(writer.write_all(orders, done))
             await asyncio.sleep(_BEFORE_S)
             away_at = loop.time()
             await redis.take_away()

@@ -89,7 +89,9 @@ async def _run(gateway: RunningGateway, seed: int) -> None:
         readers = [Reader(http, f"reader {index}", seed * 1000 + index, History()) for index in range(_READERS)]
         await asyncio.gather(*(_read_once(reader, payments[index::_READERS]) for index, reader in enumerate(readers)))
         until = loop.time() + _WARM_S + _BEFORE_S + _WITHIN_S + 2 * _WINDOW_S
-        reading = [asyncio.create_task(reader.read_all(names, until)) for reader in readers]
+        done = asyncio.Event()
+        loop.call_at(until, done.set)
+        reading = [asyncio.create_task(reader.read_all(names, done)) for reader in readers]
         await asyncio.sleep(_WARM_S)
         before = await _windows(counted, loop.time() + _BEFORE_S)
         at_kill = await counted.look()

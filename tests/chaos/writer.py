@@ -43,9 +43,9 @@ class Writer:
         self.answers: Counter[str] = Counter()
         self.unexpected: list[str] = []
 
-    async def write_all(self, orders: Sequence[Order], until: float) -> None:
-        """Change payments at random until the loop's time `until`."""
-        while asyncio.get_running_loop().time() < until:
+    async def write_all(self, orders: Sequence[Order], done: asyncio.Event) -> None:
+        """Change payments at random until the event."""
+        while not done.is_set():
             await self._write(self._random.choice(orders))
             await asyncio.sleep(self._random.uniform(0, _PAUSE_MAX_S))
 

@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", type=_shares, default=(0.3, 0.1, 0.01), metavar="0.3,0.1,0.01")
     parser.add_argument("--mixed-connections", type=int, default=16)
     parser.add_argument("--write-share", type=float, default=0.1, help="part of the mixed load that is PATCH")
-    parser.add_argument("--paced", type=float, default=0.5, help="offered beside as much as goes: part of that")
+    parser.add_argument(
+        "--paced", type=float, default=0.15, help="also offered to all: this part of what goes without a cache"
+    )
     parser.add_argument("--warm-up", type=float, default=180.0, help="seconds of reads before a mixed load, at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")

@@ -90,7 +90,8 @@ def _of_size(windows: Sequence[MixedWindow], size: CacheSize, payments: int, *, 
         _figure(f"{name}: hit rate", [each.hit_rate for each in counts], bound=LARGE_HIT_RATE_MIN if largest else None),
         _figure(f"{name}: hit rate in memory", [each.memory_hit_rate for each in counts], bound=best),
         # How many statements are saved, and how much sooner an answer comes, depends on how busy the machine is: at
-        # full load requests share statements, and wait for the processors. The targets are for equally many requests.
+        # full load requests share statements, and wait for the processors. The targets are for equally many requests,
+        # so few that a read waits for what it needs and hardly for others.
         *_cuts_of(name, windows, size, paced=True, has_targets=largest),
         *_cuts_of(f"{name}, full load", windows, size, paced=False, has_targets=False),
     ]

@@ -36,6 +36,7 @@ def test_defaults_are_those_of_the_public_contract() -> None:
     assert (settings.http_host, settings.http_port, settings.listens_publicly) == ("127.0.0.1", 8000, False)
     assert settings.performance_monitoring_enabled is True
     assert settings.webhook_allow_loopback is False
+    assert settings.compression_enabled is True
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,7 @@ def test_defaults_are_those_of_the_public_contract() -> None:
         ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "nonsense"),
         ("TLS_CERTIFICATE", "/no/such/file.pem", "no such file"),
         ("WEBHOOK_ALLOW_LOOPBACK", "perhaps", "valid boolean"),
+        ("COMPRESSION_ENABLED", "gzip", "valid boolean"),
         ("API_KEY_PEPPER", "short", "at least 32"),
         ("LOG_LEVEL", "loud", "'debug', 'info'"),
     ],

@@ -12,11 +12,14 @@ from pydantic_core import from_json
 from starlette.types import ASGIApp, Message, Receive, Scope
 
 from actors.cache.limits.limiter import Limiter
+from actors.runtime.lag import LoopLagProbe
+from serve_app.compression.compressor import Compressor
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response, json_response
 from serve_app.http.router import Router
 from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.authentication import Caller
+from serve_app.middleware.compression import Compression
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.rate_limit import RateLimitHeaders, RateLimits
 from serve_app.middleware.request_id import RequestId
@@ -221,5 +224,6 @@ def edge(
     things: Things, keys: Keys | None = None, lines: BatchedLines | None = None, limits: RateLimits | None = None
 ) -> ASGIApp:
     """Return the whole stack around endpoints, as the gateway assembles it."""
-    router = Router(things.operations(), keys or Keys(), limits or limits_of())
-    return RequestId(RateLimitHeaders(AccessLog(Faults(router), lines or Lines())))
+    faults = Faults(Router(things.operations(), keys or Keys(), limits or limits_of()))
+    compression = Compression(faults, Compressor("test", LoopLagProbe().read))
+    return RequestId(RateLimitHeaders(AccessLog(compression, lines or Lines())))

@@ -1,0 +1,1 @@
+"""Bodies of answers in fewer bytes, where that is expected to pay."""

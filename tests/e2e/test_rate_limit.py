@@ -1,0 +1,89 @@
+"""Rate limits over all replicas of a real gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+
+import aiohttp
+import pytest
+
+from tests.chaos.replicas import replica_urls
+from tests.e2e.gateway import RunningGateway
+from tests.e2e.merchant import Merchant, new_merchant
+from tests.support.polling import eventually
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+# At or below 600 a minute each request is counted at the shard.
+_SMALL, _LARGE = 60, 900
+_OPENS_WITHIN_S = 90.0
+"""A shard that started on old data lends nothing for a window and a lease, 66 s."""
+
+
+def _until_shards_lend(gateway: RunningGateway) -> None:
+    """Return when a replica knows of more than its static share, which is half of this limit."""
+    with new_merchant(gateway, "--rate-limit", "1000") as merchant:
+        eventually(
+            lambda: _left(merchant.get("/v1/payments").headers["ratelimit"]),
+            lambda left: left > 500,
+            within_s=_OPENS_WITHIN_S,
+        )
+
+
+def _left(rate_limit: str) -> int:
+    found = re.fullmatch(r'"merchant";r=(\d+);t=\d+', rate_limit)
+    assert found is not None, rate_limit
+    return int(found[1])
+
+
+async def _offer(gateway: RunningGateway, merchant: Merchant, count: int) -> tuple[Counter[int], list[str]]:
+    """Send requests through every replica in turn; return the answers by status, and the waits that were asked for."""
+    urls = list(replica_urls(gateway.data_dir).values())
+    headers = {"Authorization": f"Bearer {merchant.api_key}"}
+    statuses: Counter[int] = Counter()
+    waits: list[str] = []
+    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=16)) as http:
+
+        async def one(number: int) -> None:
+            async with http.get(f"{urls[number % len(urls)]}/v1/payments?limit=1") as answer:
+                statuses[answer.status] += 1
+                assert answer.headers["ratelimit-policy"].startswith('"merchant";q=')
+                if answer.status == 429:
+                    problem = await answer.json()
+                    assert problem["code"] == "rate_limited"
+                    waits.append(answer.headers["retry-after"])
+
+        await asyncio.gather(*map(one, range(count)))
+    return statuses, waits
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("limit", "at_least"), [(_SMALL, _SMALL), (_LARGE, 0.95 * _LARGE)])
+def test_a_limit_holds_over_all_replicas(gateway: RunningGateway, limit: int, at_least: float) -> None:
+    """Twice as many requests as the limit of a merchant's own: no more than that are served, the rest is told when to
+    come again, and another merchant notices nothing."""
+    _until_shards_lend(gateway)
+    with new_merchant(gateway, "--rate-limit", str(limit)) as busy, new_merchant(gateway) as other:
+        began = time.monotonic()
+        statuses, waits = asyncio.run(_offer(gateway, busy, 2 * limit))
+        took_s = time.monotonic() - began
+        print(f"limit {limit}: {dict(statuses)} in {took_s:.1f} s")
+        assert set(statuses) == {200, 429}
+        assert at_least <= statuses[200]
+        # What is spent longer than a window ago is free again.
+        assert statuses[200] <= limit * (1 + int(took_s / 60))
+        assert all(1 <= int(wait) <= 60 for wait in waits)
+        assert other.get("/v1/payments").status_code == 200
+
+
+def test_an_answer_says_how_its_limit_stands(gateway: RunningGateway) -> None:
+    """The policy and what is left of it; a refund counts against a fifth of the limit as well."""
+    with new_merchant(gateway, "--rate-limit", "1000") as merchant:
+        paid = merchant.pay()
+        assert paid.headers["ratelimit-policy"] == '"merchant";q=1000;w=60'
+        refund = merchant.post(f"/v1/payments/{paid.json()['id']}/refunds", {"amount": 100})
+        assert refund.status_code == 201
+        assert refund.headers["ratelimit-policy"] == '"sensitive";q=200;w=60, "merchant";q=1000;w=60'
