@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 @pytest.mark.parametrize("codec", ["gzip", "br", "zstd"])
 def test_a_page_arrives_whole_in_each_coding(merchant: Merchant, codec: str) -> None:
-    """A client that refuses identity gets the coding that it takes, however busy the gateway is; the body is the same."""
+    """Who refuses identity gets the coding that it takes, however busy the gateway is; the body is the same."""
     for _ in range(5):
         assert merchant.pay(description="Order of somebody").status_code == 201
     plain = merchant.http.get("/v1/payments", headers={"Accept-Encoding": "identity"})
