@@ -28,6 +28,19 @@ async def test_a_key_works_until_it_is_revoked(postgres: TestPostgres) -> None:
         assert await services.authenticator.authenticate(issued.api_key) is None
 
 
+async def test_a_process_is_familiar_with_keys_that_were_valid_when_it_last_asked(postgres: TestPostgres) -> None:
+    """Not with one that it has not met, nor with one that has been revoked since."""
+    issued = await create_key(postgres.url(), PEPPER, merchant="Acme", scopes=["audit"])
+    async with gateway_services(postgres.url(APP_ROLE)) as services:
+        authenticator = services.authenticator
+        assert not authenticator.is_familiar(issued.api_key)
+        assert await authenticator.authenticate(issued.api_key) is not None
+        assert authenticator.is_familiar(issued.api_key)
+        await revoke_key(postgres.url(), issued.id)
+        assert await authenticator.authenticate(issued.api_key) is None
+        assert not authenticator.is_familiar(issued.api_key)
+
+
 async def test_the_pepper_is_needed(postgres: TestPostgres) -> None:
     """With another pepper the key is unknown, and no listing holds it."""
     issued = await create_key(postgres.url(), PEPPER, merchant="Acme", scopes=["audit"])
