@@ -51,6 +51,7 @@ _WITH_BODY = (
 )
 _WITH_QUERY = (Code.INVALID_REQUEST, Code.VALIDATION_FAILED)
 _WITH_IDEMPOTENCY_KEY = (Code.INVALID_REQUEST, Code.VALIDATION_FAILED)
+_LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
 def openapi_document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _operation(operation: Operation, models: _Models) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": "_".join((operation.method.lower(), *re.findall(r"\w+", operation.path))),
         "summary": operation.summary,
-        "description": f"Needs the scope `{scope}`." if scope else "Needs no key.",
+        "description": _who_may(operation),
         "tags": [operation.tag],
         "parameters": _parameters(operation, models),
         "responses": {**_answers(operation, models), **_problem_answers(operation)},
@@ -146,6 +147,13 @@ def _operation(operation: Operation, models: _Models) -> dict[str, Any]:
             "content": models.content(operation.request, "validation", operation.example),
         }
     return described
+
+
+def _who_may(operation: Operation) -> str:
+    if operation.scope is None:
+        return "Needs no key."
+    limited = " Counts against a stricter limit, too." if operation.sensitive else ""
+    return f"Needs the scope `{operation.scope}`.{limited}"
 
 
 def _parameters(operation: Operation, models: _Models) -> list[dict[str, Any]]:
@@ -165,10 +173,13 @@ def _parameters(operation: Operation, models: _Models) -> list[dict[str, Any]]:
 
 
 def _answers(operation: Operation, models: _Models) -> dict[str, Any]:
+    names = ["X-Request-Id"]
+    names += _LIMITED if operation.scope is not None else ()
+    names += ["Idempotent-Replayed"] if operation.idempotent else ()
     return {
         str(status): {
             "description": ANSWERS[status],
-            "headers": _headers("X-Request-Id", *(["Idempotent-Replayed"] if operation.idempotent else ())),
+            "headers": _headers(*names),
             **_content(answer, models),
         }
         for status, answer in sorted(operation.answers.items())
@@ -193,6 +204,7 @@ def _problem_answers(operation: Operation) -> dict[str, Any]:
 def _problem_answer(status: int, codes: Sequence[Code]) -> dict[str, Any]:
     names = ["X-Request-Id"]
     names += ["WWW-Authenticate"] if status == Code.AUTHENTICATION_REQUIRED.status else []
+    names += _LIMITED if status == Code.RATE_LIMITED.status else ()
     names += ["Retry-After"] if any(code.asks_to_wait for code in codes) else []
     return {
         "description": " ".join(f"{code.title} (`{code.code}`)." for code in codes),

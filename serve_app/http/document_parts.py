@@ -19,6 +19,16 @@ ANSWERS: Mapping[int, str] = {
 HEADERS: Mapping[str, Any] = {
     "X-Request-Id": {"description": "The id of the request.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer", "minimum": 1}},
+    "RateLimit": {
+        "description": "How many requests are left of each limit, and within how many seconds it is whole again.",
+        "schema": {"type": "string"},
+        "example": '"merchant";r=5987;t=60',
+    },
+    "RateLimit-Policy": {
+        "description": "The limits that the request was counted by: requests in each window of so many seconds.",
+        "schema": {"type": "string"},
+        "example": '"merchant";q=6000;w=60',
+    },
     "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}},
     "Idempotent-Replayed": {
         "description": "Present where an earlier request with the same key had this outcome.",

@@ -69,6 +69,18 @@ def test_each_operation_says_who_may_call_it(gateway: list[Operation], document:
         assert ("401" in described["responses"]) == (operation.scope is not None)
 
 
+def test_what_is_counted_says_how_its_limits_stand(gateway: list[Operation], document: dict[str, Any]) -> None:
+    """On the answer and on the refusal; an open operation is not counted."""
+    limited = {"RateLimit", "RateLimit-Policy"}
+    for operation in gateway:
+        described = document["paths"][operation.path][operation.method.lower()]
+        answers = [described["responses"][str(status)]["headers"].keys() for status in operation.answers]
+        assert all((limited <= headers) == (operation.scope is not None) for headers in answers)
+        refused = described["responses"].get("429")
+        assert (refused is not None) == (operation.scope is not None)
+        assert refused is None or {*limited, "Retry-After"} <= refused["headers"].keys()
+
+
 def test_parameters_are_declared(document: dict[str, Any]) -> None:
     """Those of the path, of the query and of the headers."""
     listed = document["paths"]["/v1/payments"]["get"]["parameters"]
