@@ -11,7 +11,7 @@ FIND_PYTHON := for python in $(PYTHON) python3 python3.14 python3.13 python3.12 
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo "$$python"; break; }; done
 
-.PHONY: run install test check bench clean
+.PHONY: run install test coverage check bench clean
 .DEFAULT_GOAL := run
 
 run: $(STAMP) ## Start the gateway; Ctrl-C stops all of it. ARGS="--port 9000"
@@ -27,6 +27,10 @@ else
 	$(BIN)/python -m pytest tests/unit -n auto --junit-xml=reports/unit.xml $(PYTEST_ARGS)
 	$(BIN)/python -m pytest --ignore=tests/unit --junit-xml=reports/system.xml $(PYTEST_ARGS)
 endif
+
+# Twice as long as the tests by themselves, so it is not part of them.
+coverage: $(STAMP) ## Tell which lines no unit test runs.
+	$(BIN)/python -m pytest tests/unit -n auto --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
 check: $(STAMP) ## Lint, formatting and types.
 	$(BIN)/ruff check .
