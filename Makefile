@@ -24,8 +24,8 @@ test: $(STAMP) ## Run the tests. PYTEST_ARGS="tests/unit -x"
 ifneq ($(filter tests%,$(PYTEST_ARGS)),)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-	$(BIN)/python -m pytest tests/unit -n auto --junit-xml=reports/unit.xml $(PYTEST_ARGS)
-	$(BIN)/python -m pytest --ignore=tests/unit --junit-xml=reports/system.xml $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/unit tests/property -n auto --junit-xml=reports/unit.xml $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/unit --ignore=tests/property --junit-xml=reports/system.xml $(PYTEST_ARGS)
 endif
 
 # Twice as long as the tests by themselves, so it is not part of them.

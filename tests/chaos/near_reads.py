@@ -29,8 +29,9 @@ class PaymentReads:
 class NearReads:
     """Adds up what `GET /metrics` says of the reads of payments while it watches, as Prometheus would.
 
-    The count of a shard that started again begins at 0. What a process that was killed had not told, and what a shard
-    that was killed had been told since the last look, is missing.
+    What was counted before the first look is not part of it. The count of a shard that started again begins at 0. What
+    a process that was killed had not told, and what a shard that was killed had been told since the last look, is
+    missing.
     """
 
     def __init__(self, http: aiohttp.ClientSession, admin_key: str) -> None:
@@ -40,6 +41,7 @@ class NearReads:
         self._last: dict[tuple[str, str], float] = {}
         self.counts: Counter[str] = Counter()
         self.resets = 0
+        self._has_looked = False
 
     @property
     def reads(self) -> int:
@@ -88,7 +90,9 @@ class NearReads:
                 more = sample.value - self._last.get(series, 0)
                 assert more >= 0, f"{series} fell by {-more} while its shard lived"
                 self._last[series] = sample.value
-                self.counts[sample.labels["outcome"]] += int(more)
+                if self._has_looked:
+                    self.counts[sample.labels["outcome"]] += int(more)
+        self._has_looked = True
 
     def _notice(self, shard: str, started: float) -> None:
         """Where the shard is another one than before, forget what that had counted."""
