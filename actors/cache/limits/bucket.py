@@ -97,11 +97,6 @@ class PermitBucket:
         """What this process may spend in a window while it keeps to its static share."""
         return max(1, self.limit // self._processes)
 
-    @property
-    def is_static(self) -> bool:
-        """Whether this process keeps to its static share."""
-        return self._is_static
-
     def take(self, now: float) -> Taking:
         """Take one permit, if there is one."""
         self.used_at = now

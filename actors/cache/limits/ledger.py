@@ -99,11 +99,6 @@ class PermitLedger:
         """Return the number of keys with something to count."""
         return len(self._accounts)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether permits are granted: not where too little is known yet."""
-        return self._clock() >= self._open_at
-
     def recover(self) -> None:
         """Begin anew, as after a restart: others may have granted permits of the keys that come."""
         self._accounts.clear()
