@@ -99,7 +99,10 @@ def compose(settings: Settings) -> GatewayConfig:
         processor_url=settings.processor_url.get_secret_value() if settings.processor_url else None,
         live_processor_url=settings.live_processor_url.get_secret_value() if settings.live_processor_url else None,
         processor_timeout_s=settings.processor_timeout_s,
-        payments_in_flight_max=settings.max_queue_size,
+        # A backstop behind the admission of requests, which lets no more in than twice the workers it finds right.
+        payments_in_flight_max=max(1000, 2 * settings.max_workers),
+        queue_max=settings.max_queue_size,
+        workers=settings.max_workers,
         cache_shards=settings.cache_shards,
         has_journals=settings.cache_shards > 0 and None not in (settings.redis_url, settings.sealing_key),
         near_cache_bytes=settings.near_cache_bytes,

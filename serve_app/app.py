@@ -70,7 +70,7 @@ class GatewayApp:
 def assemble(services: Services, log_lines: BatchedLines) -> ASGIApp:
     """Return the application on services that are open."""
     operations = operations_of(services)
-    app: ASGIApp = Faults(Router(operations, services.authenticator, services.limits))
+    app: ASGIApp = Faults(Router(operations, services.authenticator, services.limits, services.admission))
     # Outside of the faults, so that problems are compressed too; inside of the log, whose times are what clients see.
     if services.compressor is not None:
         app = Compression(app, services.compressor)

@@ -17,7 +17,8 @@ class GatewayConfig:
     journals in Redis; without them, what is written behind goes straight to the database. `replicas` share the rate
     limits, of which 0 is none: `rate_limit_per_minute` is that of each merchant without one of its own, the other that
     of all requests together whose key the process has not met yet. `compression_enabled`: whether answers are
-    compressed for the clients that accept it.
+    compressed for the clients that accept it. `queue_max` requests may wait for their turn, `workers` are worked on at
+    once; 0: as many as are found to be right.
     """
 
     database_url: str = field(repr=False)
@@ -36,3 +37,5 @@ class GatewayConfig:
     rate_limit_per_minute: int = 6000
     rate_limit_unauthenticated_per_minute: int = 6000
     compression_enabled: bool = True
+    queue_max: int = 1000
+    workers: int = 0

@@ -15,6 +15,7 @@ from actors.pool.database import Database
 from actors.pool.lease import holder_name
 from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.lag import LoopLagProbe
+from serve_app.admission.admission import Admission
 from serve_app.attempts.engine import AttemptEngine, Step
 from serve_app.attempts.idempotent import IdempotentRequests
 from serve_app.attempts.operations import Operations
@@ -55,6 +56,7 @@ class Services:
     authenticator: KeyAuthenticator
     key_usage: KeyUsage
     limits: RateLimits
+    admission: Admission
     payments: PaymentService
     cached_payments: CachedPayments
     refunds: RefundService
@@ -125,6 +127,9 @@ def wire(
             Limiter(cache.permits_of if cache is not None else None, processes=config.replicas),
             merchant_per_minute=config.rate_limit_per_minute,
             unknown_per_minute=config.rate_limit_unauthenticated_per_minute,
+        ),
+        admission=Admission.of(
+            clock, lambda: loop_lag.read().average_s, queue_max=config.queue_max, workers=config.workers
         ),
         payments=PaymentService(
             payments,

@@ -11,14 +11,17 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from actors.runtime.clock import Clock
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable
+from serve_app.admission.ticket import at_processor
 from serve_app.attempts.answer import Answer
 from serve_app.attempts.conclusion import pending, record
 from serve_app.attempts.intent import Intent
 from serve_app.attempts.owned import OwnedWork
+from serve_app.attempts.progress import Progress
 from serve_app.attempts.repository import AttemptRepository, attempt_key
 from serve_app.attempts.rows import ClaimKey, PaymentKey
 from serve_app.attempts.sender import Processors, send
@@ -85,25 +88,30 @@ class AttemptEngine:
         self._clock = clock
         self._sleep = sleep
 
-    async def run_payment(self, intent: Intent) -> Answer:
+    async def run_payment(self, intent: Intent, progress: Progress) -> Answer:
         """Begin a new payment and carry its authorization out.
 
         Raises:
             KeyTaken: another attempt has the key; nothing was stored.
             ProcessorUnavailable: it is not configured; nothing was stored.
+            DeadlineExceeded: it was too late to begin; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
         processor = self._processors.named(intent.attempt.processor)
         deadline = self._clock.monotonic() + intent.attempt.timeout_s
         change = self._changes.of_new(_payment_key(intent.payment))
         try:
-            if not await self._begun(intent, change, self._attempts.begin_payment) and not await self._is_own(intent):
+            begun = await self._begun(intent, change, self._attempts.begin_payment, progress)
+            if not begun and not await self._is_own(intent):
                 raise KeyTaken
+            progress.begun(partial(pending, intent))
             return await self._carry_out(intent, processor, deadline, change)
         finally:
             await change.end_unknown()
 
-    async def run_operation(self, key: PaymentKey, decide: Callable[[], Awaitable[Intent]]) -> Answer:
+    async def run_operation(
+        self, key: PaymentKey, decide: Callable[[], Awaitable[Intent]], progress: Progress
+    ) -> Answer:
         """Begin a capture, void or refund of a payment and carry it out.
 
         `decide` reads the payment and says what is intended; it is asked again when the payment changes meanwhile.
@@ -112,11 +120,12 @@ class AttemptEngine:
             KeyTaken: another attempt has the key; nothing was stored.
             ConcurrentChange: the payment kept changing; nothing was stored.
             ProcessorUnavailable: the payment's processor is not configured any more; nothing was stored.
+            DeadlineExceeded: it was too late to begin; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
         change = self._changes.of(key)
         try:
-            return await self._run_operation(decide, change)
+            return await self._run_operation(decide, change, progress)
         finally:
             await change.end_unknown()
 
@@ -134,12 +143,16 @@ class AttemptEngine:
         finally:
             await change.end_unknown()
 
-    async def _run_operation(self, decide: Callable[[], Awaitable[Intent]], change: Change) -> Answer:
+    async def _run_operation(
+        self, decide: Callable[[], Awaitable[Intent]], change: Change, progress: Progress
+    ) -> Answer:
         intent = await decide()
         for _ in range(_TRIES_MAX):
             processor = self._processors.named(intent.attempt.processor)
             deadline = self._clock.monotonic() + intent.attempt.timeout_s
-            if await self._begun(intent, change, self._attempts.begin_operation) or await self._is_own(intent):
+            begun = await self._begun(intent, change, self._attempts.begin_operation, progress)
+            if begun or await self._is_own(intent):
+                progress.begun(partial(pending, intent))
                 return await self._carry_out(intent, processor, deadline, change)
             if await self._key_is_taken(intent):
                 raise KeyTaken
@@ -169,7 +182,8 @@ class AttemptEngine:
 
     async def _carry_out(self, intent: Intent, processor: Processor, deadline: float, change: Change) -> Answer:
         self._passing(Step.BEGUN)
-        outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)
+        with at_processor():
+            outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)
         self._passing(Step.PROCESSOR_ANSWERED)
         if outcome is None:
             await self._leave_to_resolver(intent)
@@ -178,9 +192,12 @@ class AttemptEngine:
         self._passing(Step.CONCLUDED)
         return answer
 
-    async def _begun(self, intent: Intent, change: Change, begin: Callable[[Intent], Awaitable[bool]]) -> bool:
+    async def _begun(
+        self, intent: Intent, change: Change, begin: Callable[[Intent], Awaitable[bool]], progress: Progress
+    ) -> bool:
         """Begin; where nobody knows whether it was stored, take it back, so that the key starts anew."""
         await change.begun()
+        progress.begins()
         self._passing(Step.BEFORE_BEGIN)
         try:
             return await begin(intent)

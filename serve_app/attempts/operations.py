@@ -63,7 +63,7 @@ class Operations:
         return await self._requests.answer(
             claim_key(owner, claim),
             claim.fingerprint if claim else b"",
-            lambda: self._engine.run_operation(key, decide),
+            lambda progress: self._engine.run_operation(key, decide, progress),
             current,
             look_first=True,
         )

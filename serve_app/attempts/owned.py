@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from actors.runtime.errors import Overloaded
+from serve_app.admission.ticket import current_ticket
 
 _T = TypeVar("_T")
 _RETRY_AFTER_S = 1.0
@@ -31,7 +32,13 @@ class OwnedWork:
         if len(self._tasks) >= self._limit:
             work.close()
             raise Overloaded("payments in flight", _RETRY_AFTER_S)
-        return self.go_on(work)
+        task = self.go_on(work)
+        ticket = current_ticket()
+        if ticket is not None:
+            # The place is taken as long as the work goes on, also where its client has gone or was answered before.
+            ticket.hold()
+            task.add_done_callback(lambda _: ticket.release())
+        return task
 
     def go_on(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Run what finishes work that was let in before: never refused, for money may have moved."""

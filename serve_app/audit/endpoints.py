@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from serve_app.admission.work import Work
 from serve_app.audit.repository import AuditRepository
 from serve_app.audit.schemas import AuditPage, ListAuditEntries
 from serve_app.domain.ids import Prefix
@@ -24,7 +25,7 @@ class AuditEndpoints:
         return (
             Operation(
                 "GET", "/v1/audit_log", self.page, "See who did what", "Audit", Scope.AUDIT.value,
-                query=ListAuditEntries, answers={200: AuditPage},
+                query=ListAuditEntries, answers={200: AuditPage}, work=Work.LISTING,
             ),
         )  # fmt: skip
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from serve_app.admission.work import Work
 from serve_app.http.response import Response
 from serve_app.middleware.authentication import Caller
 
@@ -53,7 +55,9 @@ class Operation:
 
     `request` and `query` are models of the body and the query; a body may be left out where every member may.
     `answers` names the model of each status, or the media type where it is text; problems are added. `idempotent`
-    takes an Idempotency-Key. `sensitive` is limited more strictly than the rest.
+    takes an Idempotency-Key. `sensitive` is limited more strictly than the rest. `work` says how important it is when
+    not all can be served; without one it is always let in, as what operators need then. `calls_processor`: it takes a
+    place at one, too.
     """
 
     method: str
@@ -68,7 +72,14 @@ class Operation:
     problems: tuple[str, ...] = ()
     idempotent: bool = False
     sensitive: bool = False
+    work: Work | None = None
+    calls_processor: bool = False
     example: Mapping[str, Any] | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """The method and the path's template: what tells operations apart."""
+        return f"{self.method} {self.path}"
 
     @property
     def needs_body(self) -> bool:

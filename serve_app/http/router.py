@@ -7,16 +7,23 @@ where a list of regular expressions was tens.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
+from serve_app.admission.admission import Admission
+from serve_app.admission.ticket import carrying
+from serve_app.admission.work import Work
 from serve_app.domain.cards import contains_card_number
 from serve_app.http.body import read_body
+from serve_app.http.inbox import Inbox
 from serve_app.http.operation import Call, Operation
+from serve_app.http.response import Response
 from serve_app.middleware.authentication import Authenticator, authenticated, check_scope
+from serve_app.middleware.deadline import deadline_of
 from serve_app.middleware.rate_limit import RateLimits
 from serve_app.problems import Code, Problem, body_problem, field_errors, hidden_name, invalid
 
@@ -54,9 +61,12 @@ class _Path:
 class Router:
     """Serves the operations of the API."""
 
-    def __init__(self, operations: Iterable[Operation], authenticator: Authenticator, limits: RateLimits) -> None:
+    def __init__(
+        self, operations: Iterable[Operation], authenticator: Authenticator, limits: RateLimits, admission: Admission
+    ) -> None:
         self._authenticator = authenticator
         self._limits = limits
+        self._admission = admission
         self._literal: dict[str, _Path] = {}
         self._templates: list[_Path] = []
         for operation in operations:
@@ -71,8 +81,12 @@ class Router:
         if operation is None:
             raise _not_allowed(path)
         call = Call(method, scope["path"], parameters, scope["request_id"])
-        await self._check(call, operation, scope, receive)
-        answer = await operation.endpoint(call)
+        if operation.scope is not None:
+            await self._identify(call, operation.scope, scope, is_sensitive=operation.sensitive)
+        if operation.work is None:
+            answer = await _answered(call, operation, scope, receive)
+        else:
+            answer = await self._in_turn(call, operation, operation.work, scope, receive)
         await answer.send(send, head_only=method == "HEAD")
 
     def _add(self, operation: Operation) -> None:
@@ -98,20 +112,47 @@ class Router:
                 return path, parameters
         raise Problem(Code.NOT_FOUND, "There is nothing at this path.")
 
-    async def _check(self, call: Call, operation: Operation, scope: Scope, receive: Receive) -> None:
-        if operation.scope is not None:
-            call.caller = await authenticated(scope, self._authenticator, self._limits)
-            await self._limits.admit(scope, call.caller, is_sensitive=operation.sensitive)
-            check_scope(call.caller, operation.scope)
-        if operation.query is not None:
-            call.query = _query(scope, operation.query)
-        elif scope["query_string"] and operation.scope is not None:
-            unknown = [(hidden_name(name), "is not a parameter of this operation") for name, _ in _pairs(scope)]
-            raise invalid(unknown)
-        if operation.idempotent:
-            call.idempotency_key = _idempotency_key(scope)
-        if operation.request is not None:
-            call.body = _parsed(await read_body(scope, receive), operation, operation.request)
+    async def _identify(self, call: Call, needed: str, scope: Scope, *, is_sensitive: bool) -> None:
+        """Find out whose request it is, count it and see whether he may send it."""
+        call.caller = await authenticated(scope, self._authenticator, self._limits)
+        await self._limits.admit(scope, call.caller, is_sensitive=is_sensitive)
+        check_scope(call.caller, needed)
+
+    async def _in_turn(self, call: Call, operation: Operation, work: Work, scope: Scope, receive: Receive) -> Response:
+        """Answer once it is let in. The body is not looked at before: a refusal costs as little as can be."""
+        caller, now = call.known_caller, time.monotonic()
+        deadline = deadline_of(scope, now)
+        inbox = Inbox(receive)
+        ticket = await self._admission.enter(
+            caller.merchant_id,
+            operation.name,
+            work,
+            live=caller.livemode,
+            calls_processor=operation.calls_processor,
+            deadline=deadline.at,
+            hung_up=inbox.hung_up,
+        )
+        with carrying(ticket):
+            answering = _answered(call, operation, scope, inbox)
+            # What writes minds the ticket's deadline itself: it must not be cut off once it has begun. The gateway's
+            # own deadline is far beyond the bounds of every read.
+            if work < Work.READING or not deadline.chosen:
+                return await answering
+            return await deadline.bounds(answering, time.monotonic())
+
+
+async def _answered(call: Call, operation: Operation, scope: Scope, receive: Receive) -> Response:
+    """Check what was sent, and have it answered."""
+    if operation.query is not None:
+        call.query = _query(scope, operation.query)
+    elif scope["query_string"] and operation.scope is not None:
+        unknown = [(hidden_name(name), "is not a parameter of this operation") for name, _ in _pairs(scope)]
+        raise invalid(unknown)
+    if operation.idempotent:
+        call.idempotency_key = _idempotency_key(scope)
+    if operation.request is not None:
+        call.body = _parsed(await read_body(scope, receive), operation, operation.request)
+    return await operation.endpoint(call)
 
 
 def _parsed(body: bytes, operation: Operation, model: type[BaseModel]) -> BaseModel:

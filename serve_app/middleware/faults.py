@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.admission.admission import ClientGone
 from serve_app.incident import describe
 from serve_app.problems import problem_of, response_of
 
@@ -42,6 +43,8 @@ class Faults:
 
         try:
             await self._app(scope, receive, send_and_note)
+        except ClientGone:
+            return  # There is nobody to answer, and nothing was done.
         except Exception as error:
             request_id = scope.get("request_id", "")
             if started:

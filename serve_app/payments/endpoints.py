@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from serve_app.admission.work import Work
 from serve_app.domain.ids import Prefix
 from serve_app.http.money_answers import money_response, owner_of
 from serve_app.http.operation import Call, Operation
@@ -59,30 +60,36 @@ class PaymentEndpoints:
             Operation(
                 "POST", _PATH, self.create, "Take a payment", _TAG, write, request=CreatePayment, example=_EXAMPLE,
                 answers={201: PaymentView, 202: PaymentView}, problems=(*_MONEY_PROBLEMS, "processor_unavailable"),
-                idempotent=True,
+                idempotent=True, work=Work.CREATING, calls_processor=True,
             ),
-            Operation("GET", _ONE, self.get, "Read a payment", _TAG, read, answers=one, problems=("not_found",)),
+            Operation(
+                "GET", _ONE, self.get, "Read a payment", _TAG, read, answers=one, problems=("not_found",),
+                work=Work.READING,
+            ),
             Operation(
                 "GET", _PATH, self.page, "List payments", _TAG, read, query=ListPayments, answers={200: PaymentPage},
+                work=Work.LISTING,
             ),
             Operation(
                 "PATCH", _ONE, self.update, "Change a payment's description or metadata", _TAG, write,
                 request=UpdatePayment, answers=one, problems=("not_found", "conflict"),
-                example={"metadata": {"order": "7"}},
+                example={"metadata": {"order": "7"}}, work=Work.CREATING,
             ),
             Operation(
                 "POST", f"{_ONE}/capture", self.capture, "Capture an authorized payment", _TAG, write,
                 request=CapturePayment, answers={200: PaymentView, 202: PaymentView}, idempotent=True,
                 problems=("not_found", "conflict", *_MONEY_PROBLEMS), example={"amount": 1500},
+                work=Work.FINISHING, calls_processor=True,
             ),
             Operation(
                 "POST", f"{_ONE}/void", self.void, "Void an authorized payment", _TAG, write, request=VoidPayment,
                 answers={200: PaymentView, 202: PaymentView}, idempotent=True,
                 problems=("not_found", "conflict", *_MONEY_PROBLEMS), example={},
+                work=Work.FINISHING, calls_processor=True,
             ),
             Operation(
                 "GET", f"{_ONE}/timeline", self.timeline, "See all that happened to a payment", _TAG, read,
-                answers={200: Timeline}, problems=("not_found",),
+                answers={200: Timeline}, problems=("not_found",), work=Work.LISTING,
             ),
         )  # fmt: skip
 

@@ -94,7 +94,7 @@ class PaymentService:
         return await self._requests.answer(
             claim_key(owner, claim),
             claim.fingerprint if claim else b"",
-            lambda: self._engine.run_payment(intent),
+            lambda progress: self._engine.run_payment(intent, progress),
             self._current(owner),
             look_first=False,
         )

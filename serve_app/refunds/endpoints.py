@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from serve_app.admission.work import Work
 from serve_app.domain.attempt import AttemptState
 from serve_app.domain.ids import Prefix
 from serve_app.http.money_answers import money_response, owner_of
@@ -32,7 +33,7 @@ class RefundEndpoints:
             Operation(
                 "POST", _OF_PAYMENT, self.create, "Refund a payment, whole or in part", _TAG, write,
                 request=CreateRefund, answers={201: RefundView, 202: RefundView}, idempotent=True,
-                sensitive=True,
+                sensitive=True, work=Work.FINISHING, calls_processor=True,
                 problems=(
                     "not_found", "conflict", "idempotency_in_progress", "idempotency_mismatch", "processor_failed",
                     "overloaded",
@@ -41,11 +42,11 @@ class RefundEndpoints:
             ),
             Operation(
                 "GET", _OF_PAYMENT, self.page, "List a payment's refunds", _TAG, read, query=ListRefunds,
-                answers={200: RefundPage}, problems=("not_found",),
+                answers={200: RefundPage}, problems=("not_found",), work=Work.LISTING,
             ),
             Operation(
                 "GET", "/v1/refunds/{refund_id}", self.get, "Read a refund", _TAG, read,
-                answers={200: RefundView}, problems=("not_found",),
+                answers={200: RefundView}, problems=("not_found",), work=Work.READING,
             ),
         )  # fmt: skip
 

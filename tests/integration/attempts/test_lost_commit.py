@@ -11,6 +11,7 @@ from serve_app.attempts.answer import Answer
 from serve_app.attempts.engine import AttemptEngine
 from serve_app.attempts.intent import Intent
 from serve_app.attempts.owned import OwnedWork
+from serve_app.attempts.progress import Progress
 from serve_app.attempts.repository import AttemptRepository
 from serve_app.attempts.rows import ClaimKey
 from serve_app.attempts.sender import Processors
@@ -52,10 +53,10 @@ async def test_a_lost_begin_is_withdrawn_and_its_key_starts_anew(postgres: TestP
     merchant_id, claim = new_id(), Claim(new_id().hex, b"f" * 16)
     first = _intent(merchant_id, claim)
     with pytest.raises(Unavailable):
-        await engine.run_payment(first)
+        await engine.run_payment(first, Progress(SystemClock()))
     assert await owned.drain(10) == 0
     assert await attempts.find_claim(ClaimKey(first.payment.merchant_id, False, claim.key)) is None
-    answer: Answer = await engine.run_payment(_intent(merchant_id, claim))
+    answer: Answer = await engine.run_payment(_intent(merchant_id, claim), Progress(SystemClock()))
     assert answer.state is AttemptState.SUCCEEDED
     await database.close()
 
@@ -69,5 +70,5 @@ async def test_a_batch_that_ran_twice_goes_on(postgres: TestPostgres) -> None:
     )
     intent = _intent(new_id(), Claim(new_id().hex, b"f" * 16))
     assert await attempts.begin_payment(intent)
-    assert (await engine.run_payment(intent)).state is AttemptState.SUCCEEDED
+    assert (await engine.run_payment(intent, Progress(SystemClock()))).state is AttemptState.SUCCEEDED
     await database.close()

@@ -12,7 +12,10 @@ from pydantic_core import from_json
 from starlette.types import ASGIApp, Message, Receive, Scope
 
 from actors.cache.limits.limiter import Limiter
+from actors.runtime.clock import SystemClock
 from actors.runtime.lag import LoopLagProbe
+from serve_app.admission.admission import Admission
+from serve_app.admission.work import Work
 from serve_app.compression.compressor import Compressor
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response, json_response
@@ -186,10 +189,16 @@ class Things:
         return (
             Operation(
                 "POST", "/things", self.answer, "Make", "Things", "things:write", request=NewThing, answers=made,
-                idempotent=True,
+                idempotent=True, work=Work.CREATING, calls_processor=True,
             ),
-            Operation("GET", "/things", self.answer, "List", "Things", "things:read", query=ListThings, answers=got),
-            Operation("GET", "/things/{thing_id}", self.answer, "Read", "Things", "things:read", answers=got),
+            Operation(
+                "GET", "/things", self.answer, "List", "Things", "things:read", query=ListThings, answers=got,
+                work=Work.LISTING,
+            ),
+            Operation(
+                "GET", "/things/{thing_id}", self.answer, "Read", "Things", "things:read", answers=got,
+                work=Work.READING,
+            ),
             Operation(
                 "POST", "/things/{thing_id}/change", self.answer, "Change", "Things", "things:write",
                 request=ChangeThing, answers=got, sensitive=True,
@@ -220,10 +229,19 @@ def limits_of(merchant_per_minute: int = 0, unknown_per_minute: int = 0) -> Rate
     )
 
 
+def admission_of(queue_max: int = 1000, workers: int = 0) -> Admission:
+    """Return the gate of a process whose loop is never late."""
+    return Admission.of(SystemClock(), lambda: 0.0, queue_max=queue_max, workers=workers)
+
+
 def edge(
-    things: Things, keys: Keys | None = None, lines: BatchedLines | None = None, limits: RateLimits | None = None
+    things: Things,
+    keys: Keys | None = None,
+    lines: BatchedLines | None = None,
+    limits: RateLimits | None = None,
+    admission: Admission | None = None,
 ) -> ASGIApp:
     """Return the whole stack around endpoints, as the gateway assembles it."""
-    faults = Faults(Router(things.operations(), keys or Keys(), limits or limits_of()))
+    faults = Faults(Router(things.operations(), keys or Keys(), limits or limits_of(), admission or admission_of()))
     compression = Compression(faults, Compressor("test", LoopLagProbe().read))
     return RequestId(RateLimitHeaders(AccessLog(compression, lines or Lines())))

@@ -18,7 +18,7 @@ from serve_app.http.operation import Operation
 from serve_app.http.router import Router
 from serve_app.http.samples import sample
 from serve_app.problems import Code
-from tests.unit.http.exchange import Exchange, Keys, ListThings, NewThing, Things, ask, edge, limits_of
+from tests.unit.http.exchange import Exchange, Keys, ListThings, NewThing, Things, admission_of, ask, edge, limits_of
 
 _THINGS = Things()
 _OPERATIONS = _THINGS.operations()
@@ -179,7 +179,8 @@ async def _served(path: str) -> Exchange:
     documentation = Documentation(_OPERATIONS, "1.2.3")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await Router(documentation.operations(), Keys(), limits_of())({**scope, "request_id": "r-1"}, receive, send)
+        router = Router(documentation.operations(), Keys(), limits_of(), admission_of())
+        await router({**scope, "request_id": "r-1"}, receive, send)
 
     return await ask(app, "GET", path)
 

@@ -231,4 +231,4 @@ def test_an_operation_is_declared_once() -> None:
     things = Things()
     twice = [Operation("GET", "/a/{b}", things.answer, "", ""), Operation("GET", "/a/{b}", things.answer, "", "")]
     with pytest.raises(AssertionError, match="twice"):
-        Router(twice, Keys(), limits_of())
+        Router(twice, Keys(), limits_of(), admission_of())
