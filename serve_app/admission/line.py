@@ -43,6 +43,10 @@ class WaitingLine(Generic[_Entry]):
     def __iter__(self) -> Iterator[_Entry]:
         return (entry for merchants in self._classes for entries in merchants.values() for entry in entries)
 
+    def count(self, priority: int) -> int:
+        """Return how many of this priority wait."""
+        return self._counts[priority]
+
     def add(self, entry: _Entry) -> None:
         """Put an entry behind those of its merchant and priority."""
         self._classes[entry.priority].setdefault(entry.merchant, deque()).append(entry)
