@@ -23,6 +23,7 @@ from cluster.ports import PortBook
 from cluster.process_supervision import ChildPlan
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings
 from cluster.spawning import Launch
+from serve_app.admission.admission import requests_max
 
 NAME = "ray"
 HOST = "127.0.0.1"
@@ -199,6 +200,7 @@ def ingress_options(settings: Settings) -> IngressOptions:
         listen=settings.http_host if settings.http_host != HOST else None,
         trusted_proxies=settings.trusted_proxies,
         certificate=str(certificate.absolute()) if certificate else None,
+        replica_requests_max=requests_max(settings.max_queue_size, settings.max_workers),
     )
 
 

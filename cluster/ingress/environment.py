@@ -139,6 +139,7 @@ def _write_launcher(run_dir: Path, ports: IngressPorts, options: IngressOptions)
         listen=options.listen,
         trusted_proxies=options.trusted_proxies,
         certificate=options.certificate,
+        replica_requests_max=options.replica_requests_max,
     )
     program = [sys.executable, "-I", "-S", launch.__file__, str(haproxy_binary()), policy.to_json()]
     # A shell line and not a #! of Python: that one may hold neither spaces nor more than one argument.

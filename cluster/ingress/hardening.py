@@ -7,6 +7,7 @@ this file in a bare interpreter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from cluster.ingress.answers import BODY_TOO_LARGE, HEAD_TOO_LONG, NO_REPLICA, NOT_FOUND, error_directives
@@ -22,6 +23,8 @@ _STRIPPED_HEADERS = (
     "|x[-_]session[-_]id|x-serve-router-.*|x[-_]forwarded[-_].*|forwarded|x[-_]real[-_]ip|x-haproxy-.*)$"
 )
 _LOOPBACK = "127.0.0.1"
+# Money that was accepted is brought to its end before new is taken (serve_app/admission/work.py).
+_FINISHING = ("/capture", "/void", "/refunds")
 # HAProxy holds a whole request, head and body, before it troubles a replica. The body is the largest that the
 # application takes (serve_app/http/body.py); chunks add their framing to it. The reserve is what the rules
 # below may add to the head. Two such buffers for each of Serve's 8,192 connections would be 1.6 GB; one is in
@@ -94,8 +97,9 @@ def _harden_defaults(section: Section, policy: HardeningPolicy) -> None:
         section.remove(rf"errorfile {status} \S+")
     # Splicing would reserve a quarter more descriptors and never start on answers as small as ours.
     section.remove("option splice-(request|response)")
-    # A client that closes its sending side after the request still gets its answer.
-    section.remove("option abortonclose")
+    # A client that goes away frees what its request holds: what waits for its turn is called off. One that closes only
+    # its sending side cannot be told from it.
+    section.require("option abortonclose")
     section.append(
         f"timeout client {policy.client_timeout_s}s",
         f"timeout server {policy.server_timeout_s}s",
@@ -187,8 +191,15 @@ def _harden_not_found(section: Section, _policy: HardeningPolicy) -> None:
     section.replace(r"http-request return status 404 .*", f"http-request return status 404 {NOT_FOUND.reply()}")
 
 
-def _harden_application(section: Section, _policy: HardeningPolicy) -> None:
+def _harden_application(section: Section, policy: HardeningPolicy) -> None:
     section.require(r"option httpchk GET /-/healthz")
+    # A replica refuses what it cannot serve at a third of a millisecond each. Where even that is too much, requests wait
+    # here, the most important first, and the rest gets its 503 at a fiftieth of the price.
+    served = re.compile(r"server \S+ \S+ check(?! backup)")
+    section.lines = [
+        f"{line} maxconn {policy.replica_requests_max}" if served.match(line) else line for line in section.lines
+    ]
+    section.append(f"http-request set-priority-class int(-1) if METH_POST {{ path_end {' '.join(_FINISHING)} }}")
     if any(line.startswith("timeout ") for line in section.lines):
         raise HardeningError(f"section {section.header!r} sets timeouts of its own")
     # The `backup` server stays: Serve's Python proxy holds requests while no replica is routed to, which is a

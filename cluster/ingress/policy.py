@@ -46,11 +46,13 @@ class IngressOptions:
     `trusted_proxies`: networks (CIDR) of load balancers whose X-Forwarded-For and X-Forwarded-Proto are
     believed.
     `certificate`: path of a PEM file (chain and key) with which the public bind speaks TLS.
+    `replica_requests_max`: how many requests one replica has at a time; more wait at the ingress for a second.
     """
 
     listen: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     certificate: str | None = None
+    replica_requests_max: int = 2048
 
     def __post_init__(self) -> None:
         for network in self.trusted_proxies:
@@ -77,7 +79,9 @@ class HardeningPolicy:
     server_timeout_s: int = 60
     # Silence between requests. Shorter than the replicas' 90 s, so that HAProxy closes first.
     keep_alive_timeout_s: int = 30
-    queue_timeout_s: int = 5
+    # Whoever has not come to a replica by then is told to come again.
+    queue_timeout_s: int = 1
+    replica_requests_max: int = 2048
     # Separate from the check interval: a replica whose loop is busy for a second is slow, not dead.
     check_timeout_s: int = 5
 

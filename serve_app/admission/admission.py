@@ -29,6 +29,11 @@ _SAME_MOMENT_S = 1e-3
 _NAMES = ("finishing", "creating", "reading", "listing")
 
 
+def requests_max(queue_max: int, workers: int) -> int:
+    """Return how many requests a process has at most that are not refused: waiting, at work, and at the processors."""
+    return queue_max + 3 * (workers or _MOST)
+
+
 class ClientGone(Exception):
     """The client went away while its request waited; nothing was done, and nobody is there to be told."""
 

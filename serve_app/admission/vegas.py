@@ -12,8 +12,8 @@ takes when nothing waits. Once in a window of measurements:
 
 It rises only where at least half of it was used. Vegas takes the least time ever seen for the usual one, and so takes
 mere jitter for a queue: with times of 200 ms +- 10 % it stayed at 70 where 1,000 would have passed. Here both times are
-geometric means, which single slow ones hardly move, each over its own kind of work, so that kinds can be mixed. What the
-process's own loop was late counts as no waiting elsewhere.
+geometric means, which single slow ones hardly move, each over its own kind of work, so that kinds can be mixed. What
+the process's own loop was late counts as no waiting elsewhere.
 
 Under a load that never ends nothing is ever seen without a queue, and what was taken for usual would creep up. So every
 `PROBE_EVERY_S` the limit is halved for the time of a few requests, and the usual time is measured anew; where that was

@@ -16,6 +16,7 @@ class Replica:
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._released = asyncio.Event()
+        self.hanging, self.hung_up = asyncio.Event(), asyncio.Event()
 
     async def start(self) -> None:
         """Listen on a free port of the loopback interface."""
@@ -56,7 +57,13 @@ class Replica:
         if path == "/drop":
             return False
         if path == "/hang":
-            await self._released.wait()
+            self.hanging.set()
+            ends = [asyncio.create_task(reader.read(1)), asyncio.create_task(self._released.wait())]
+            _, pending = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if ends[0].done():
+                self.hung_up.set()
+            for task in pending:
+                task.cancel()
             return False
         if path.startswith("/status/"):
             return await self._write(writer, int(path.rpartition("/")[2]), b"from the application")

@@ -56,7 +56,7 @@ def gate_of(limit: Callable[[], Limit], *, waiting_max: int = 1000, seed: int = 
 
 
 class World:
-    """Requests arrive at the gates in turn; behind them one processor serves `servers` at once, the others wait in it."""
+    """Requests arrive at the gates in turn; behind them one processor serves `servers` at once, others wait in it."""
 
     def __init__(
         self, gates: list[Gate], sources: list[Source], *, servers: int, service_s: float, seed: int = 1

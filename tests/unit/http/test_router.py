@@ -17,6 +17,7 @@ from tests.unit.http.exchange import (
     ListThings,
     NewThing,
     Things,
+    admission_of,
     ask,
     edge,
     limits_of,

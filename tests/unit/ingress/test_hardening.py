@@ -116,6 +116,14 @@ def test_nothing_is_sent_twice() -> None:
     assert [line.endswith(" backup") for line in servers] == [False, False, True]
 
 
+def test_a_replica_has_no_more_requests_than_it_can_refuse() -> None:
+    """Replicas have a bound, the fallback none, and what finishes payments goes first behind it."""
+    lines = _lines(harden(SERVED, POLICY))
+    servers = [line for line in lines if line.startswith("server ")]
+    assert [line.endswith(f" maxconn {POLICY.replica_requests_max}") for line in servers] == [True, True, False]
+    assert "http-request set-priority-class int(-1) if METH_POST { path_end /capture /void /refunds }" in lines
+
+
 def test_every_wait_has_a_bound_of_a_minute() -> None:
     """No client and no replica holds anything for more than 60 seconds."""
     lines = _lines(harden(SERVED, POLICY))
