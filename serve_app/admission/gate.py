@@ -30,7 +30,10 @@ from serve_app.admission.work import Work
 
 PRIORITIES: Final = 2 * len(Work)
 INTERVAL_MIN_S, INTERVAL_MAX_S = 0.1, 1.0
-_HOLDS_PER_INTERVAL = 2.0
+PATIENCE_S = 5.0
+"""How long an expectation that was wrong is borne: places were held for longer than ever before, or more important work
+kept coming."""
+_HOLDS_PER_INTERVAL = 3.0
 _TARGET_PART = 16
 _TARGET_MIN_S = 0.01
 RETRY_MAX_S = 30.0
@@ -150,8 +153,7 @@ class Gate:
             if evicted is None:
                 return self._refusal(line, Reason.FULL, expected_s, now), None
             self.withdraw(evicted)
-        # Twice what was bargained for: more important work may come, or the limit be lower for a moment.
-        entry.give_up_at = now + min(left_s, 2 * interval_s)
+        entry.give_up_at = now + min(left_s, PATIENCE_S)
         if line.standing_since[priority] is None:
             line.standing_since[priority] = now
         line.waiting.add(entry)
