@@ -193,8 +193,8 @@ def _harden_not_found(section: Section, _policy: HardeningPolicy) -> None:
 
 def _harden_application(section: Section, policy: HardeningPolicy) -> None:
     section.require(r"option httpchk GET /-/healthz")
-    # A replica refuses cheaply what it cannot serve. Where even that is too much, requests wait here, the most important
-    # first, and the rest gets its 503 from HAProxy, which is cheaper still.
+    # A replica refuses cheaply what it cannot serve. Where even that is too much, requests wait here, the most
+    # important first, and the rest gets its 503 from HAProxy, which is cheaper still.
     served = re.compile(r"server \S+ \S+ check(?! backup)")
     section.lines = [
         f"{line} maxconn {policy.replica_requests_max}" if served.match(line) else line for line in section.lines

@@ -19,6 +19,7 @@ from serve_app.http.document_parts import (
     PROBLEM,
     REQUEST_ID,
     SECURITY,
+    TIMEOUT,
     problem_example,
 )
 from serve_app.http.operation import Operation
@@ -51,6 +52,7 @@ _WITH_BODY = (
 )
 _WITH_QUERY = (Code.INVALID_REQUEST, Code.VALIDATION_FAILED)
 _WITH_IDEMPOTENCY_KEY = (Code.INVALID_REQUEST, Code.VALIDATION_FAILED)
+_ADMITTED = (Code.VALIDATION_FAILED, Code.OVERLOADED, Code.DEADLINE_EXCEEDED)
 _LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
@@ -77,7 +79,7 @@ def openapi_document(operations: Sequence[Operation], version: str) -> dict[str,
         "paths": paths,
         "components": {
             "schemas": {**models.schemas, "Problem": PROBLEM},
-            "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY, "RequestId": REQUEST_ID},
+            "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY, "RequestId": REQUEST_ID, "Timeout": TIMEOUT},
             "headers": HEADERS,
             "securitySchemes": {"api_key": SECURITY},
         },
@@ -96,6 +98,7 @@ def codes_of(operation: Operation) -> list[Code]:
         (operation.request is not None, _WITH_BODY),
         (operation.query is not None, _WITH_QUERY),
         (operation.idempotent, _WITH_IDEMPOTENCY_KEY),
+        (operation.work is not None, _ADMITTED),
     ):
         if applies:
             codes.update(implied)
@@ -168,6 +171,8 @@ def _parameters(operation: Operation, models: _Models) -> list[dict[str, Any]]:
         ]
     if operation.idempotent:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if operation.work is not None:
+        parameters.append({"$ref": "#/components/parameters/Timeout"})
     parameters.append({"$ref": "#/components/parameters/RequestId"})
     return parameters
 

@@ -59,6 +59,15 @@ REQUEST_ID: Mapping[str, Any] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
 }
 
+TIMEOUT: Mapping[str, Any] = {
+    "name": "X-Request-Timeout-Ms",
+    "in": "header",
+    "required": False,
+    "description": "How long you wait, at most and by default 30,000. What has not begun by then is not begun (504); a "
+    "payment that has is answered with 202 where its outcome is not known by then.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999999999},
+}
+
 PROBLEM: Mapping[str, Any] = {
     "title": "Problem",
     "type": "object",

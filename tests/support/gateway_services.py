@@ -24,6 +24,7 @@ async def gateway_services(
     processor_url: str | None = None,
     processor_timeout_s: float = 2.0,
     connections: int = 4,
+    workers: int = 0,
     passing: Callable[[Step], None] = lambda _: None,
 ) -> AsyncIterator[Services]:
     """Open the services as a replica has them, but for Ray."""
@@ -33,6 +34,7 @@ async def gateway_services(
         actor_namespace="tests",
         processor_url=processor_url,
         processor_timeout_s=processor_timeout_s,
+        workers=workers,
     )
     database = await Database.open(database_url, name="tests", manager=None, want=connections)
     services = wire(config, database, open_processors(config), SystemClock(), passing)

@@ -144,7 +144,7 @@ async def test_a_client_who_goes_away_leaves_the_queue() -> None:
             calls_processor=True,
             deadline=_CLOCK.monotonic() + 30,
             hung_up=hung_up,
-        )  # fmt: skip
+        )
     )
     await _settle()
     gone.set()

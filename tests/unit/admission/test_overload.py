@@ -80,8 +80,10 @@ def test_a_burst_that_passes_is_served() -> None:
 
 
 def test_slow_requests_of_one_merchant_leave_the_others_their_places() -> None:
-    """One sends requests of two seconds as fast as he can; most of another's 50 a second are served all the same, though
-    times of 0.2 and of 2 s in changing shares are taken for a queue now and then."""
+    """One sends requests of two seconds as fast as he can; most of another's 50 a second are served all the same.
+
+    Not all: times of 0.2 and of 2 s in changing shares are taken for a queue now and then.
+    """
     slow = Source("slow", Work.CREATING, 400, _UNTIL_S, service_s=2.0)
     world = World([gate_of(_vegas)], [slow, _MODEST], servers=_SERVERS, service_s=_SERVICE_S)
     world.run(_UNTIL_S)
