@@ -5,9 +5,10 @@ leaves the gateway's place to others while the processor works. Requests that ne
 
 Whether a newcomer may wait is decided when it arrives, by the wait that is to be expected: a refusal at once is worth
 more to both sides than one after a wait in vain. The bound on the wait is that of controlled delay: as long as the line
-now and then runs empty, a burst may wait for an interval of a few times what its work takes; once the line has stood
-for an interval, the load does not pass, and only a small part of that is allowed. A merchant who holds less than his
-share of the places keeps the longer bound, so that another's flood does not turn him away.
+now and then runs empty, a burst may wait for an interval, of some seconds; once the line has stood for that long, the
+load does not pass, and half of it is allowed. That is more than controlled delay has for packets, because a thousand
+clients who each send one request at a time are to wait for a second rather than be refused. A merchant who holds less
+than his share of the places keeps the longer bound, so that another's flood does not turn him away.
 
 Sources: Nichols, Jacobson, Controlling Queue Delay (ACM Queue 10:5, 2012); Maurer, Fail at Scale (ACM Queue 13:8,
 2015); Little's law for the predicted wait.
@@ -29,13 +30,12 @@ from serve_app.admission.resource import Resource
 from serve_app.admission.work import Work
 
 PRIORITIES: Final = 2 * len(Work)
-INTERVAL_MIN_S, INTERVAL_MAX_S = 0.1, 1.0
-PATIENCE_S = 5.0
+INTERVAL_MIN_S, INTERVAL_MAX_S = 2.0, 5.0
+PATIENCE_S = 2 * INTERVAL_MAX_S
 """How long an expectation that was wrong is borne: places were held for longer than ever before, or more important work
 kept coming."""
 _HOLDS_PER_INTERVAL = 3.0
-_TARGET_PART = 16
-_TARGET_MIN_S = 0.01
+_STANDING_PART = 0.5
 RETRY_MAX_S = 30.0
 
 
@@ -270,7 +270,7 @@ class Gate:
         holders = len(line.held) + (merchant not in line.held)
         if holders > 1 and line.held[merchant] < limit / holders:
             return interval_s
-        return max(_TARGET_MIN_S, interval_s / _TARGET_PART)
+        return interval_s * _STANDING_PART
 
     def _least_missed(self, priority: int) -> Entry | None:
         """Return the entry that makes way for one of this priority, None where all are as important."""
