@@ -30,6 +30,8 @@ from serve_app.processors.protocol import (
 
 TIMEOUT_S = 5.0
 _PROBE_MARGIN_S = 1.0
+_PROBE_RETRY_AFTER_S = 1.0
+"""What others are told while a probe is out: it mostly ends in milliseconds, and is given seconds."""
 _LEFT_ALONE = "processor_unavailable"
 _OUR_OWN = frozenset({"connector_overloaded", "deadline_passed"})
 """What our side of the connection reports before anything is sent: it says nothing of the processor."""
@@ -116,7 +118,10 @@ class Guarded:
         now = self._clock()
         ticket = self._breaker.ask(now) if counts or self.is_closed else None
         if ticket is None:
-            raise ProcessorUnavailable(self.name, self._breaker.retry_after_s(now))
+            retry_after_s = self._breaker.retry_after_s(now)
+            if self._breaker.state is State.HALF_OPEN:
+                retry_after_s = min(retry_after_s, _PROBE_RETRY_AFTER_S)
+            raise ProcessorUnavailable(self.name, retry_after_s)
         if counts:
             self._budget.called(now)
         return Admission(self, ticket if counts else None)

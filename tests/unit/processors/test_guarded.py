@@ -163,8 +163,9 @@ async def test_three_payments_close_it(bench: Bench) -> None:
     bench.clock.advance(await bench.open())
     for _ in range(_POLICY.successes_needed):
         admission = bench.guarded.admit()
-        with pytest.raises(ProcessorUnavailable):
+        with pytest.raises(ProcessorUnavailable) as refused:
             bench.guarded.admit()
+        assert refused.value.retry_after_s == 1.0
         bench.processor.outcome = _WELL
         await admission.perform(bench.request, timeout_s=5.0)
     assert bench.guarded.is_closed
