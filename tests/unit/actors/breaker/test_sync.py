@@ -106,6 +106,21 @@ async def test_a_decision_during_a_call_is_not_lost() -> None:
     assert (report.is_new, report.ruling.is_open) == (True, False)
 
 
+async def test_an_answer_that_says_nothing_new_changes_nothing() -> None:
+    """What was decided while it was on its way stands, and is told next."""
+    cluster = Cluster()
+    breakers = ProcessBreakers("one", random.Random(0))
+    breaker = breakers.add(_NAME, _POLICY)
+    await BreakerSync(breakers, cluster, clock=lambda: cluster.now).once()
+    sync, sent = breakers.sync(0.0)
+    answer = await cluster.sync(sync)
+    _open(breaker, 0.0)
+    breakers.take(answer, sent, 0.0)
+    assert breaker.state is State.OPEN
+    (report,) = breakers.sync(0.0)[0].reports
+    assert report.is_new
+
+
 async def test_a_lost_answer_does_no_harm() -> None:
     """What was taken is heard with the next call."""
     cluster = Cluster()
