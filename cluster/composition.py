@@ -6,11 +6,13 @@ from hashlib import blake2b
 
 import ray
 
+from actors.breaker.client import BreakerBoardClient
 from actors.cache.level2.journal import Journal
 from actors.cache.level2.redis_level import RedisLevel
 from actors.cache.level2.sealing import Sealer, key_from_text
 from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
+from cluster.redis_breakers import ToldRedisLevel
 from cluster.settings import Settings, load_settings, runs_on_one_machine
 from serve_app.caching.epochs import StoredEpochs
 from serve_app.caching.rings import StoredRings
@@ -48,7 +50,8 @@ def cache_level() -> RedisLevel | None:
         return None
     key = key_from_text(settings.sealing_key.get_secret_value())
     url = settings.redis_url.get_secret_value()
-    return RedisLevel(url, Sealer(key), prefix="", pool_size=settings.redis_pool_size)
+    board = BreakerBoardClient(ACTOR_NAMESPACE)
+    return ToldRedisLevel(url, Sealer(key), board, pool_size=settings.redis_pool_size)
 
 
 def cache_write_behind(journal: str) -> tuple[Journal, StoredSink] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from actors.breaker.actor import BREAKER_BOARD_NAME, CircuitBreakerActor
 from actors.cache.actor import CacheShardActor
 from actors.cache.sharding.keeper_actor import RING_KEEPER_NAME, RingKeeperActor
 from actors.cache.sharding.stored import SHARD_PREFIX
@@ -23,6 +24,7 @@ from cluster.composition import (
 from cluster.settings import Settings
 from cluster.supervisor import ActorGroup
 from serve_app.caching.models import REDIS_MODELS
+from serve_app.logs import configure_logging
 from serve_app.tasks.resolver_actor import RESOLVER_NAME, ResolverActor
 
 SUPERVISOR_NAME = "supervisor"
@@ -33,6 +35,8 @@ def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
     gateway = gateway_name(settings)
     ring = (RING_KEEPER_NAME, RingKeeperActor, (gateway, ACTOR_NAMESPACE, cache_rings))
     return (
+        # First, for every other process tells it of its breakers. Many processes, each with one short call at a time.
+        ActorSpec(BREAKER_BOARD_NAME, CircuitBreakerActor, (configure_logging,)),
         ActorSpec(POOL_MANAGER_NAME, PoolManagerActor, (database_url, settings.connection_budget, gateway)),
         *([ActorSpec(*ring)] if settings.cache_shards > 0 else []),
         ActorSpec(RESOLVER_NAME, ResolverActor, (gateway_config,)),

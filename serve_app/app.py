@@ -19,6 +19,7 @@ from serve_app.middleware.compression import Compression
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.rate_limit import RateLimitHeaders
 from serve_app.middleware.request_id import RequestId
+from serve_app.ops.breakers import BreakerEndpoints
 from serve_app.ops.cache import CacheEndpoints
 from serve_app.ops.cache_shards import CacheShardEndpoints
 from serve_app.ops.endpoints import HealthEndpoints
@@ -85,8 +86,9 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *AuditEndpoints(services.audit).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
-        *MetricsEndpoints(services.cache, services.compressor).operations(),
+        *MetricsEndpoints(services.cache, services.compressor, services.breaker_board).operations(),
         *CacheShardEndpoints(services.ring).operations(),
+        *BreakerEndpoints(services.breaker_board).operations(),
     ]
     return [*declared, *Documentation(declared, version("easypay")).operations()]
 

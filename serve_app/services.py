@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actors.breaker.client import BreakerBoardClient, BreakerSync
+from actors.breaker.local import ProcessBreakers
 from actors.cache.client import CacheClient
 from actors.cache.limits.limiter import Limiter
 from actors.cache.port import ActorPort
@@ -12,9 +15,12 @@ from actors.cache.sharding.keeper_actor import RingKeeperClient
 from actors.cache.sharding.stored import shard_names
 from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
+from actors.pool.gate import POLICY as DATABASE_POLICY
+from actors.pool.gate import Gate
 from actors.pool.lease import holder_name
 from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.lag import LoopLagProbe
+from actors.runtime.retry_budget import RetryBudget
 from serve_app.admission.admission import Admission
 from serve_app.attempts.engine import AttemptEngine, Step
 from serve_app.attempts.idempotent import IdempotentRequests
@@ -34,6 +40,7 @@ from serve_app.middleware.rate_limit import RateLimits
 from serve_app.payments.cached import CachedPayments
 from serve_app.payments.repository import PaymentRepository
 from serve_app.payments.service import PaymentService
+from serve_app.processors.guarded import Guarded, processor_policy
 from serve_app.processors.http import HttpProcessor
 from serve_app.processors.protocol import Processor
 from serve_app.processors.simulator import Simulator
@@ -42,6 +49,8 @@ from serve_app.refunds.repository import RefundRepository
 from serve_app.refunds.service import RefundService
 from serve_app.tasks.resolver import Resolver
 from serve_app.write_behind import APPLIERS
+
+DATABASE_BREAKER = "postgresql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ class Services:
     refunds: RefundService
     audit: AuditRepository
     resolver: Resolver
+    breaker_board: BreakerBoardClient
+    breaker_sync: BreakerSync
     loop_lag: LoopLagProbe
     compressor: Compressor | None
 
@@ -69,9 +80,13 @@ class Services:
     async def open(cls, config: GatewayConfig, *, name: str, connections: int) -> Services:
         """Connect what can be connected now; a database that is away is waited for by the requests that need it."""
         manager = PoolManagerClient(config.actor_namespace)
-        database = await Database.open(config.database_url, name=name, manager=manager, want=connections)
-        services = wire(config, database, open_processors(config), SystemClock(), cache=open_cache(config, name))
+        breakers = ProcessBreakers(holder_name(name))
+        gate = Gate(breakers.add(DATABASE_BREAKER, DATABASE_POLICY))
+        database = await Database.open(config.database_url, name=name, manager=manager, want=connections, gate=gate)
+        processors = open_processors(config, breakers)
+        services = wire(config, database, processors, SystemClock(), cache=open_cache(config, name), breakers=breakers)
         services.loop_lag.start()
+        services.breaker_sync.start()
         return services
 
     async def drain(self, timeout_s: float) -> int:
@@ -81,6 +96,7 @@ class Services:
     async def close(self) -> None:
         """Write the last uses of API keys, and close every connection."""
         await self.limits.close()
+        await self.breaker_sync.close()
         self.loop_lag.stop()
         if self.compressor is not None:
             self.compressor.close()
@@ -98,8 +114,10 @@ def wire(
     clock: Clock,
     passing: Callable[[Step], None] = lambda _: None,
     cache: CacheClient | None = None,
+    breakers: ProcessBreakers | None = None,
 ) -> Services:
     """Build the services on what is given; `passing` is told of each step of an attempt."""
+    board = BreakerBoardClient(config.actor_namespace)
     changes = Changes(cache)
     attempts = AttemptRepository(database)
     payments = PaymentRepository(database)
@@ -146,6 +164,8 @@ def wire(
         refunds=RefundService(CachedRefunds(refunds, reads), cached_payments, operations),
         audit=AuditRepository(database, reads),
         resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
+        breaker_board=board,
+        breaker_sync=BreakerSync(breakers or ProcessBreakers("alone"), board),
         loop_lag=loop_lag,
         compressor=Compressor(holder_name("gateway"), loop_lag.read) if config.compression_enabled else None,
     )
@@ -165,8 +185,20 @@ def open_cache(config: GatewayConfig, name: str) -> CacheClient | None:
     return cache
 
 
-def open_processors(config: GatewayConfig) -> Processors:
-    """Return the configured processors; nothing is connected yet."""
-    test: Processor = HttpProcessor(config.processor_url) if config.processor_url else Simulator()
-    live = HttpProcessor(config.live_processor_url, name="live") if config.live_processor_url else None
+def open_processors(config: GatewayConfig, breakers: ProcessBreakers | None = None) -> Processors:
+    """Return the configured processors, each behind a breaker of its own; nothing is connected yet.
+
+    The breakers are shared with the cluster by `breakers`, or with nobody.
+    """
+    shared = breakers or ProcessBreakers("alone")
+
+    def guarded(open_one: Callable[[Callable[[], bool]], Processor]) -> Guarded:
+        budget = RetryBudget()
+        processor = open_one(lambda: budget.allows(time.monotonic()))
+        breaker = shared.add(f"processor:{processor.name}", processor_policy(config.processor_timeout_s))
+        return Guarded(processor, breaker, budget, timeout_s=config.processor_timeout_s)
+
+    test_url, live_url = config.processor_url, config.live_processor_url
+    test = guarded(lambda may: HttpProcessor(test_url, may_repeat=may) if test_url else Simulator())
+    live = guarded(lambda may: HttpProcessor(live_url, name="live", may_repeat=may)) if live_url else None
     return Processors(test, live)

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from actors.pool.connector import PooledConnection
 from actors.pool.faults import NOT_LEASED, RESOURCE, RETRY_AFTER_S, describe, spoils
+from actors.pool.gate import Gate
 from actors.pool.loan import Loan
 from actors.runtime.errors import DeadlineExceeded, Overloaded, Unavailable
 
@@ -38,9 +39,17 @@ class ConnectionPool:
     """
 
     def __init__(
-        self, connect: Connect, *, size: int = 0, waiters_max: int = WAITERS_MAX, age_max_s: float = AGE_MAX_S
+        self,
+        connect: Connect,
+        *,
+        size: int = 0,
+        waiters_max: int = WAITERS_MAX,
+        age_max_s: float = AGE_MAX_S,
+        gate: Gate | None = None,
     ) -> None:
+        """``gate``, if any, is shown what becomes of each loan; who brings new work asks it, not the pool itself."""
         assert size >= 0
+        self.gate = gate
         self._connect = connect
         self._size = size
         self._waiters_max = waiters_max

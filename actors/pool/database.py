@@ -12,6 +12,7 @@ import asyncpg
 from actors.pool.connections import ConnectionPool
 from actors.pool.connector import Connection, Connector
 from actors.pool.faults import RESOURCE, RETRY_AFTER_S, spoils, translate
+from actors.pool.gate import Gate
 from actors.pool.group import GroupCommitter
 from actors.pool.lease import LeasedPool, Manager
 from actors.pool.statement import BatchStatement
@@ -45,14 +46,15 @@ class Database:
         want: int,
         command_timeout_s: float = 10.0,
         warm: int = 1,
+        gate: Gate | None = None,
     ) -> Database:
         """Lease up to ``want`` connections, from the manager or (tools and tests) from nobody, and make ``warm``.
 
         Returns all the same where the manager or the server is away: statements then raise ``Unavailable`` until it is
-        back.
+        back; with a ``gate`` at once, where it is shut.
         """
         connector = Connector(url, command_timeout_s=command_timeout_s)
-        leased = LeasedPool(connector, name=name, want=want, manager=manager)
+        leased = LeasedPool(connector, name=name, want=want, manager=manager, gate=gate)
         await leased.start()
         await leased.pool.warm(warm)
         return cls(leased)
@@ -80,6 +82,7 @@ class Database:
 
     async def execute(self, sql: str, *args: Any, timeout_s: float = TIMEOUT_S) -> str:
         """Run a statement as its own transaction, once, and return the command tag. Not repeated."""
+        self._enter()
         deadline = self._now() + timeout_s
         async with self._pool.acquire(timeout_s, "execute") as connection:
             tag: str = await connection.execute(sql, *args, timeout=max(0.001, deadline - self._now()))
@@ -92,6 +95,7 @@ class Database:
         The body runs statements and nothing else. Where the connection is lost or the time is over, nothing was done
         before the COMMIT, and ``OutcomeUnknown`` is raised after it was sent.
         """
+        self._enter()
         deadline = self._now() + timeout_s
         committing = False
         async with self._pool.acquire(timeout_s) as connection:
@@ -133,6 +137,7 @@ class Database:
         await self._leased.stop()
 
     async def _read(self, ask: Callable[[Connection, float], Awaitable[Any]], timeout_s: float) -> Any:
+        self._enter()
         deadline = self._now() + timeout_s
         try:
             return await self._read_once(ask, deadline)
@@ -154,6 +159,10 @@ class Database:
             if isinstance(unknown.__cause__, TimeoutError):
                 raise DeadlineExceeded("read") from unknown
             raise
+
+    def _enter(self) -> None:
+        if self._pool.gate is not None:
+            self._pool.gate.enter()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -31,6 +31,24 @@ _PASSING_CODES = frozenset({"55P03", "57014", "57P03", "25006"})
 _ENDED_CLASSES = frozenset({"08"})
 _ENDED_CODES = frozenset({"57P01", "57P02", "57P04", "57P05", "25P03", "25P04", "40003"})
 
+# The server or the way to it is at fault: connection lost, out of something, I/O error, a session that it ended or does
+# not begin, a standby. A deadlock, a lock that was not had or a cancelled statement say nothing of the kind.
+_ILL_CLASSES = frozenset({"08", "53", "58"})
+_ILL_CODES = frozenset({"57P01", "57P02", "57P03", "57P04", "25006"})
+
+
+class Sign(Enum):
+    """What the end of a statement, or of the try for a connection, tells of the server."""
+
+    WELL = auto()
+    """It answered: also where it refused a row or rolled back."""
+    ILL = auto()
+    """It could not be reached, ended the session, or is out of something."""
+    SILENT = auto()
+    """Nothing came within the time."""
+    NOTHING = auto()
+    """It was our own doing."""
+
 
 class Fault(Enum):
     """What is known after an error."""
@@ -68,6 +86,25 @@ def _classify_sqlstate(sqlstate: str) -> Fault:
     if group in _PASSING_CLASSES or sqlstate in _PASSING_CODES:
         return Fault.PASSING
     return Fault.DEFECT
+
+
+def tells(error: BaseException | None, *, connected: bool) -> Sign:
+    """Say what the end of a statement tells of the server itself; None: it was answered."""
+    if isinstance(error, ActorError):
+        error = error.__cause__ or error
+    if error is None:
+        return Sign.WELL
+    if isinstance(error, TimeoutError):
+        return Sign.SILENT
+    if isinstance(error, asyncpg.PostgresError):
+        sqlstate = error.sqlstate or ""
+        is_ill = sqlstate[:2] in _ILL_CLASSES or sqlstate in _ILL_CODES
+        return Sign.ILL if is_ill else Sign.WELL
+    if isinstance(error, OSError | asyncpg.InternalClientError):
+        return Sign.ILL
+    if isinstance(error, asyncpg.InterfaceError) and not connected:
+        return Sign.ILL
+    return Sign.NOTHING
 
 
 def spoils(error: BaseException | None) -> bool:

@@ -100,10 +100,12 @@ class GroupCommitter(Generic[Row, Result]):
         """Run the statement for a row, with others, and return what it returned for this row: None if nothing.
 
         Raises ``RowRejected`` where this row breaks a rule of the database. Nothing was done: ``Overloaded`` (queue
-        full), ``Unavailable`` (no connection, or conflicts without end), ``DeadlineExceeded`` (still queued after
-        ``timeout_s``). ``OutcomeUnknown``: it was sent and may have been done. An error of the statement itself is
-        raised as asyncpg's.
+        full), ``Unavailable`` (the gate is shut, no connection, or conflicts without end), ``DeadlineExceeded`` (still
+        queued after ``timeout_s``). ``OutcomeUnknown``: it was sent and may have been done. An error of the statement
+        itself is raised as asyncpg's.
         """
+        if self._pool.gate is not None:
+            self._pool.gate.enter()
         return self._coalescer.submit(row, timeout_s)
 
     async def drain(self) -> None:

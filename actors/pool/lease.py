@@ -11,7 +11,8 @@ from typing import Protocol
 from actors.pool.budget import HOLDER_MAX, Grant, Wait
 from actors.pool.connections import ConnectionPool
 from actors.pool.connector import Connector, PooledConnection
-from actors.pool.faults import NOT_LEASED, RESOURCE, RETRY_AFTER_S
+from actors.pool.faults import NOT_LEASED, RESOURCE, RETRY_AFTER_S, Sign, tells
+from actors.pool.gate import Gate
 from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.errors import ActorError, Unavailable
 
@@ -62,8 +63,10 @@ class LeasedPool:
         manager: Manager | None,
         clock: Clock | None = None,
         renew_interval_s: float = RENEW_INTERVAL_S,
+        gate: Gate | None = None,
     ) -> None:
         assert want > 0
+        self._gate = gate
         self._connector = connector
         self._name = name
         self._holder = holder_name(name)
@@ -76,7 +79,7 @@ class LeasedPool:
         self._granted = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._step_lock = asyncio.Lock()
-        self.pool = ConnectionPool(self._connect)
+        self.pool = ConnectionPool(self._connect, gate=gate)
 
     @property
     def holder(self) -> str:
@@ -153,11 +156,24 @@ class LeasedPool:
 
     async def _connect(self) -> PooledConnection:
         if self._manager is None:
-            return await self._connector.connect(self._name)
+            return await self._dial(self._name)
         await self._revalidate()
         if self._lease is None:
             raise Unavailable(RESOURCE, NOT_LEASED, RETRY_AFTER_S)
-        return await self._connector.connect(self._lease.lease_id)
+        return await self._dial(self._lease.lease_id)
+
+    async def _dial(self, application_name: str) -> PooledConnection:
+        """Connect, and show the gate what came of it."""
+        if self._gate is None:
+            return await self._connector.connect(application_name)
+        ticket = self._gate.ticket
+        try:
+            connection = await self._connector.connect(application_name)
+        except Unavailable as unavailable:
+            self._gate.saw(ticket, tells(unavailable, connected=False))
+            raise
+        self._gate.saw(ticket, Sign.WELL)
+        return connection
 
     async def _revalidate(self) -> None:
         """Before a new connection, ask about a lease that may have run out; a manager that is away does not forbid."""

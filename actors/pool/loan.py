@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from actors.pool.connector import PooledConnection
-from actors.pool.faults import translate
+from actors.pool.faults import Sign, tells, translate
 
 if TYPE_CHECKING:
     from actors.pool.connections import ConnectionPool
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Loan:
     """Take a connection on entering, give it back on leaving, and turn the errors of the body into ours."""
 
-    __slots__ = ("_applies", "_connection", "_operation", "_pool", "_timeout_s")
+    __slots__ = ("_applies", "_connection", "_operation", "_pool", "_ticket", "_timeout_s")
 
     def __init__(self, pool: ConnectionPool, timeout_s: float, operation: str | None, applies: bool) -> None:
         self._pool = pool
@@ -23,9 +23,21 @@ class Loan:
         self._operation = operation
         self._applies = applies
         self._connection: PooledConnection | None = None
+        self._ticket = 0
 
     async def __aenter__(self) -> PooledConnection:
-        self._connection = await self._pool.take(self._timeout_s)
+        gate = self._pool.gate
+        if gate is None:
+            self._connection = await self._pool.take(self._timeout_s)
+            return self._connection
+        ticket = gate.ticket
+        try:
+            self._connection = await self._pool.take(self._timeout_s)
+        except BaseException:
+            # Nothing was sent. Where a connection could not be made, whoever tried has shown that already.
+            gate.saw(ticket, Sign.NOTHING)
+            raise
+        self._ticket = gate.ticket
         return self._connection
 
     async def __aexit__(
@@ -35,6 +47,8 @@ class Loan:
         assert connection is not None
         connected = not connection.is_closed()
         self._pool.give_back(connection, error)
+        if self._pool.gate is not None:
+            self._pool.gate.saw(self._ticket, tells(error, connected=connected))
         if error is None or self._operation is None:
             return
         ours = translate(self._operation, error, connected=connected, applies=self._applies)

@@ -24,14 +24,13 @@ from serve_app.attempts.owned import OwnedWork
 from serve_app.attempts.progress import Progress
 from serve_app.attempts.repository import AttemptRepository, attempt_key
 from serve_app.attempts.rows import ClaimKey, PaymentKey
-from serve_app.attempts.sender import Processors, send
+from serve_app.attempts.sender import Processors, Sends, send
 from serve_app.caching.changes import Change, Changes
 from serve_app.domain.attempt import AttemptState, Outcome
 from serve_app.domain.errors import ConcurrentChange
 from serve_app.domain.idempotency import Claim
 from serve_app.domain.ids import Prefix, public_id
 from serve_app.domain.payment import Payment, holds
-from serve_app.processors.protocol import Processor
 
 _TRIES_MAX = 20
 """How often a decision is made again for a payment that changed meanwhile; each try lost is another's success."""
@@ -93,11 +92,11 @@ class AttemptEngine:
 
         Raises:
             KeyTaken: another attempt has the key; nothing was stored.
-            ProcessorUnavailable: it is not configured; nothing was stored.
+            ProcessorUnavailable: it is not configured, or its circuit breaker is open; nothing was stored.
             DeadlineExceeded: it was too late to begin; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
-        processor = self._processors.named(intent.attempt.processor)
+        processor = self._processors.admit(intent)
         deadline = self._clock.monotonic() + intent.attempt.timeout_s
         change = self._changes.of_new(_payment_key(intent.payment))
         try:
@@ -107,6 +106,7 @@ class AttemptEngine:
             progress.begun(partial(pending, intent))
             return await self._carry_out(intent, processor, deadline, change)
         finally:
+            processor.give_back()
             await change.end_unknown()
 
     async def run_operation(
@@ -119,7 +119,8 @@ class AttemptEngine:
         Raises:
             KeyTaken: another attempt has the key; nothing was stored.
             ConcurrentChange: the payment kept changing; nothing was stored.
-            ProcessorUnavailable: the payment's processor is not configured any more; nothing was stored.
+            ProcessorUnavailable: the payment's processor is not configured any more, or its circuit breaker is open;
+                nothing was stored.
             DeadlineExceeded: it was too late to begin; nothing was stored.
             Unavailable: the database could not be reached; nothing was stored, or what was is taken back.
         """
@@ -148,12 +149,15 @@ class AttemptEngine:
     ) -> Answer:
         intent = await decide()
         for _ in range(_TRIES_MAX):
-            processor = self._processors.named(intent.attempt.processor)
+            processor = self._processors.admit(intent)
             deadline = self._clock.monotonic() + intent.attempt.timeout_s
-            begun = await self._begun(intent, change, self._attempts.begin_operation, progress)
-            if begun or await self._is_own(intent):
-                progress.begun(partial(pending, intent))
-                return await self._carry_out(intent, processor, deadline, change)
+            try:
+                begun = await self._begun(intent, change, self._attempts.begin_operation, progress)
+                if begun or await self._is_own(intent):
+                    progress.begun(partial(pending, intent))
+                    return await self._carry_out(intent, processor, deadline, change)
+            finally:
+                processor.give_back()
             if await self._key_is_taken(intent):
                 raise KeyTaken
             intent = await decide()
@@ -180,7 +184,7 @@ class AttemptEngine:
             intent = await self._refreshed(intent)
         raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
 
-    async def _carry_out(self, intent: Intent, processor: Processor, deadline: float, change: Change) -> Answer:
+    async def _carry_out(self, intent: Intent, processor: Sends, deadline: float, change: Change) -> Answer:
         self._passing(Step.BEGUN)
         with at_processor():
             outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from actors.runtime.clock import Clock
 from serve_app.attempts.intent import Intent
-from serve_app.domain.attempt import AttemptState, Outcome
+from serve_app.domain.attempt import AttemptKind, AttemptState, Outcome
 from serve_app.domain.errors import ProcessorUnavailable
 from serve_app.domain.ids import Prefix, public_id
-from serve_app.processors.protocol import Approved, Declined, Failed, Processor, ProcessorRequest, Unknown
+from serve_app.processors.guarded import Admission, Guarded
+from serve_app.processors.protocol import Approved, Declined, Failed, ProcessorRequest, Unknown
+from serve_app.processors.protocol import Outcome as Answer
+from serve_app.processors.tokens import is_steered
 
 SENDS_MAX = 3
 """How often one attempt is sent at most: a processor that failed three times within seconds fails a fourth."""
@@ -21,14 +25,14 @@ _RETRY_AFTER_S = 5.0
 class Processors:
     """The processors by name, and the one that takes new payments of each mode."""
 
-    def __init__(self, test: Processor, live: Processor | None) -> None:
+    def __init__(self, test: Guarded, live: Guarded | None) -> None:
         self._test = test
         self._live = live
-        self._by_name: Mapping[str, Processor] = {
+        self._by_name: Mapping[str, Guarded] = {
             processor.name: processor for processor in (test, live) if processor is not None
         }
 
-    def for_mode(self, livemode: bool) -> Processor:
+    def for_mode(self, livemode: bool) -> Guarded:
         """Return the processor that takes new payments.
 
         Raises:
@@ -39,7 +43,7 @@ class Processors:
             raise ProcessorUnavailable("live", _RETRY_AFTER_S)
         return processor
 
-    def named(self, name: str) -> Processor:
+    def named(self, name: str) -> Guarded:
         """Return the processor that a payment was made with.
 
         Raises:
@@ -49,6 +53,16 @@ class Processors:
             return self._by_name[name]
         except KeyError:
             raise ProcessorUnavailable(name, _RETRY_AFTER_S) from None
+
+    def admit(self, intent: Intent) -> Admission:
+        """Let an attempt begin at its processor. Whoever gets the admission gives it back when the attempt is over.
+
+        Raises:
+            ProcessorUnavailable: the processor is not configured any more, or its circuit breaker is open.
+        """
+        attempt = intent.attempt
+        counts = not (attempt.kind is AttemptKind.AUTHORIZE and is_steered(intent.payment.token))
+        return self.named(attempt.processor).admit(counts=counts)
 
     async def close(self) -> None:
         """Close the connections to every processor."""
@@ -70,8 +84,20 @@ def processor_request(intent: Intent) -> ProcessorRequest:
     )
 
 
+class Sends(Protocol):
+    """What an attempt is sent with: its admission."""
+
+    async def perform(self, request: ProcessorRequest, *, timeout_s: float) -> Answer:
+        """Carry out the operation, as `Processor.perform` does."""
+        ...
+
+    def may_repeat(self) -> bool:
+        """Say whether the attempt may be sent once more."""
+        ...
+
+
 async def send(
-    processor: Processor,
+    processor: Sends,
     intent: Intent,
     *,
     deadline: float,
@@ -95,6 +121,8 @@ async def send(
         if not (isinstance(answer, Failed) and answer.retryable):
             return outcome_of(answer, clock)
         failed = answer
+        if sent + 1 == SENDS_MAX or not processor.may_repeat():
+            break
         # Full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
         await sleep(random.uniform(0, _BACKOFF_S * 2**sent))
     assert failed is not None

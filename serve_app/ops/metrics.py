@@ -1,7 +1,7 @@
 """Metrics for Prometheus.
 
-Those of the cache are of the whole gateway: whichever replica is scraped, they are the same. Those of compression are
-of the replica that answers, which their label `process` names.
+Those of the cache and the circuit breakers are of the whole gateway: whichever replica is scraped, they are the same.
+Those of compression are of the replica that answers, which their label `process` names.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from actors.breaker.client import BreakerBoardClient
+from actors.breaker.messages import BreakerView
 from actors.cache.client import CacheClient
+from actors.runtime.errors import ActorError
 from serve_app.compression.compressor import Compressor
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response
 from serve_app.merchants.secrets import Scope
+from serve_app.ops.breaker_metrics import breaker_families
 from serve_app.ops.cache_metrics import cache_families
 from serve_app.ops.compression_metrics import compression_families
 
@@ -28,8 +32,11 @@ _HEADERS = ((b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode()),)
 class MetricsEndpoints:
     """Shows what Prometheus scrapes."""
 
-    def __init__(self, cache: CacheClient | None, compressor: Compressor | None) -> None:
+    def __init__(
+        self, cache: CacheClient | None, compressor: Compressor | None, breakers: BreakerBoardClient | None = None
+    ) -> None:
         self._cache = cache
+        self._breakers = breakers
         self._compressor = compressor
 
     def operations(self) -> Sequence[Operation]:
@@ -45,7 +52,16 @@ class MetricsEndpoints:
         """Show the metrics as they are now, in Prometheus's text format."""
         snapshots = await self._cache.snapshots() if self._cache is not None else {}
         of_compression = compression_families(self._compressor.counts) if self._compressor is not None else ()
-        return Response(200, exposition(chain(cache_families(snapshots), of_compression)), _HEADERS)
+        of_breakers = breaker_families(await _views(self._breakers)) if self._breakers is not None else ()
+        return Response(200, exposition(chain(cache_families(snapshots), of_breakers, of_compression)), _HEADERS)
+
+
+async def _views(board: BreakerBoardClient) -> Sequence[BreakerView] | None:
+    try:
+        return await board.views()
+    except ActorError:
+        # What is not known of the breakers must not hide the rest; the metrics say that the board is away.
+        return None
 
 
 def exposition(families: Iterable[Metric]) -> bytes:

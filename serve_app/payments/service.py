@@ -96,7 +96,8 @@ class PaymentService:
             claim.fingerprint if claim else b"",
             lambda progress: self._engine.run_payment(intent, progress),
             self._current(owner),
-            look_first=False,
+            # What was answered before is told also while the processor takes nothing new.
+            look_first=not processor.is_closed,
         )
 
     async def capture(self, owner: Owner, payment_id: UUID, amount: int | None, claim: Claim | None) -> Answer:

@@ -79,7 +79,9 @@ class HttpProcessor:
         tries_max: int = 3,
         backoff_s: float = 0.05,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        may_repeat: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`may_repeat` is asked before a call is sent again; it counts those that it allows."""
         self.name = name
         self._operations_url = url.rstrip("/") + "/v1/operations"
         self._connections_max = connections_max
@@ -88,6 +90,7 @@ class HttpProcessor:
         self._tries_max = tries_max
         self._backoff_s = backoff_s
         self._sleep = sleep
+        self._may_repeat = may_repeat
         self._session: aiohttp.ClientSession | None = None
 
     async def perform(self, request: ProcessorRequest, *, timeout_s: float) -> Outcome:
@@ -142,6 +145,8 @@ class HttpProcessor:
             lost = reply if isinstance(reply, Lost) else lost
             pause_s = random.uniform(0.5, 1.0) * self._backoff_s * 2**attempt
             if (lost is not None and lost.timed_out) or clock() + pause_s >= deadline_s:
+                break
+            if attempt + 1 == self._tries_max or not self._may_repeat():
                 break
             await self._sleep(pause_s)
         assert lost is not None

@@ -49,6 +49,12 @@ _CARDS = (
 TEST_CARDS = {card.token: card for card in _CARDS}
 
 
+def is_steered(token: str) -> bool:
+    """Say whether a token asks for a fault or a delay: what comes of its authorizations is no sign of the processor."""
+    card = TEST_CARDS.get(token)
+    return card is not None and card.behaviour is not Behaviour.ANSWER
+
+
 def lookup_token(token: str) -> TestCard | None:
     """Return the test card of a token, or None where there is none (a validation error at the API)."""
     return TEST_CARDS.get(token)

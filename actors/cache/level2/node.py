@@ -12,7 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from actors.cache.level2.breaker import Breaker
+from actors.runtime.breaker import Breaker
 from actors.runtime.errors import OutcomeUnknown, Unavailable
 
 RESOURCE = "redis"
@@ -83,7 +83,8 @@ class Node:
             raise Unavailable(RESOURCE, "closed", RETRY_AFTER_S)
         if self._waiting >= WAITERS_MAX:
             raise Unavailable(RESOURCE, "too many calls wait for a connection", RETRY_AFTER_S)
-        if not self.breaker.allows(now):
+        ticket = self.breaker.ask(now)
+        if ticket is None:
             reason = f"left alone after {self._last_failure}"
             raise Unavailable(RESOURCE, reason, self.breaker.retry_after_s(now))
         stage = _Stage.WAITING
@@ -96,14 +97,14 @@ class Node:
                     self._waiting -= 1
                 try:
                     stage = _Stage.REACHING
-                    connection = await self._take(self.expected_run_id if expected else None)
+                    connection = await self._take(self.expected_run_id if expected else None, ticket)
                     stage = _Stage.SENT
                     answers = await self._talk(connection, commands)
                 finally:
                     self._slots.release()
         except FAILURES as error:
-            raise self._failure(error, stage) from error
-        self._judge(answers)
+            raise self._failure(error, stage, ticket) from error
+        self._judge(answers, ticket)
         return answers
 
     async def close(self) -> None:
@@ -124,7 +125,7 @@ class Node:
             else:
                 await connection.disconnect(nowait=True)
 
-    async def _take(self, run_id: str | None) -> AbstractConnection:
+    async def _take(self, run_id: str | None, ticket: int) -> AbstractConnection:
         """Return a connection to that process, the one used last if there is one that the server has not closed."""
         while self._idle:
             connection = self._idle.pop()
@@ -137,28 +138,29 @@ class Node:
             await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's
             self._run_ids[connection] = field_of(await _ask(connection, "INFO", "server"), "run_id")
             if run_id not in (None, self._run_ids[connection]):
-                self.breaker.succeeded(_now())
+                self.breaker.succeeded(ticket, _now())
                 raise ServerRestarted(RESOURCE, "the server restarted", 0.0)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         return connection
 
-    def _judge(self, answers: Sequence[Any]) -> None:
+    def _judge(self, answers: Sequence[Any], ticket: int) -> None:
         error = next((a for a in answers if isinstance(a, ResponseError) and not isinstance(a, _ADVICE)), None)
         if error is None:
-            self.breaker.succeeded(_now())
+            self.breaker.succeeded(ticket, _now())
         else:
             self._last_failure = describe(error)
-            self.breaker.failed(_now())
+            self.breaker.failed(ticket, _now())
 
-    def _failure(self, error: BaseException, stage: _Stage) -> Unavailable | OutcomeUnknown:
+    def _failure(self, error: BaseException, stage: _Stage, ticket: int) -> Unavailable | OutcomeUnknown:
         if stage is _Stage.WAITING:
             # Says that we are many, not that the server is ill; those that hold the connections report on it.
+            self.breaker.unused(ticket, _now())
             return Unavailable(RESOURCE, "no connection came free", RETRY_AFTER_S)
         now = _now()
         self._last_failure = describe(error)
-        self.breaker.failed(now, timed_out=isinstance(error, TimeoutError | RedisTimeoutError))
+        self.breaker.failed(ticket, now, timed_out=isinstance(error, TimeoutError | RedisTimeoutError))
         if stage is _Stage.SENT:
             return OutcomeUnknown(RESOURCE, self._last_failure)
         return Unavailable(RESOURCE, self._last_failure, self.breaker.retry_after_s(now))

@@ -90,6 +90,11 @@ class RedisLevel:
         return self._prefix
 
     @property
+    def server(self) -> RedisServer:
+        """What the entries lie in, for a look at its breakers."""
+        return self._server
+
+    @property
     def broken(self) -> int:
         """How many entries were found that do not open: of another key, or tampered with."""
         return self._broken

@@ -13,16 +13,19 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import Connection, parse_url
 from redis.exceptions import AskError, MovedError, NoScriptError, ResponseError
 
-from actors.cache.level2.breaker import Breaker
 from actors.cache.level2.node import FAILURES, RESOURCE, RETRY_AFTER_S, Dial, Node, Words, describe, field_of
 from actors.cache.level2.scripts import Script
 from actors.cache.level2.topology import Cluster, Standalone, Topology
+from actors.runtime.breaker import Breaker, BreakerPolicy, State
 from actors.runtime.errors import OutcomeUnknown, Unavailable
 
 POOL_SIZE = 8
 DEADLINE_S = 0.25
 # A slot moves from one node to another, and rarely on to a third at once.
 REDIRECTIONS_MAX = 2
+# A server that is full refuses writes alone: a share of failures, however large, must not take the reads away.
+POLICY = BreakerPolicy(failure_share=1.0)
+_SEVERITY = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
 _T = TypeVar("_T")
 
@@ -76,6 +79,22 @@ class RedisServer:
         self._connecting = asyncio.Lock()
         self._identified = False
         self._closed = False
+        self._forced: State | None = None
+
+    def look(self, now: float) -> tuple[State, int, int]:
+        """Return the worst state of a node's breaker, and the calls and failures of the last seconds of all nodes."""
+        breakers = [node.breaker for node in self._nodes()]
+        windows = [breaker.window(now) for breaker in breakers]
+        worst = max((breaker.state for breaker in breakers), key=_SEVERITY.index, default=self._forced or State.CLOSED)
+        return worst, sum(calls for calls, _ in windows), sum(failures for _, failures in windows)
+
+    def force(self, forced: State | None) -> None:
+        """Hold the breakers of all nodes open or closed, or (None) let each decide again."""
+        if forced is self._forced:
+            return
+        self._forced = forced
+        for node in self._nodes():
+            node.breaker.force(forced)
 
     async def call(self, commands: Sequence[Command]) -> list[Any]:
         """Run the commands, those of one node in order and in one write; return an answer for each.
@@ -205,6 +224,11 @@ class RedisServer:
         for index, answer in zip(unknown, repeated[len(loads) :], strict=True):
             answers[index] = answer
 
+    def _nodes(self) -> Sequence[Node]:
+        if self._topology is not None:
+            return self._topology.nodes()
+        return [] if self._seed is None else [self._seed]
+
     async def _connected(self, deadline: float) -> Topology:
         if self._closed:
             raise Unavailable(RESOURCE, "closed", RETRY_AFTER_S)
@@ -244,7 +268,9 @@ class RedisServer:
         return cluster
 
     def _make_node(self, name: str, dial: Dial) -> Node:
-        node = Node(name, dial, Breaker(self._draw), pool_size=self._pool_size)
+        breaker = Breaker(self._draw, POLICY)
+        breaker.force(self._forced)
+        node = Node(name, dial, breaker, pool_size=self._pool_size)
         if self._identified:
             node.expected_run_id = ""  # It was not there when the identity was read: nobody's.
         return node

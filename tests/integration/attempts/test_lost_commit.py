@@ -20,6 +20,7 @@ from serve_app.domain.attempt import Attempt, AttemptKind, AttemptState
 from serve_app.domain.idempotency import Claim
 from serve_app.domain.ids import new_id
 from serve_app.payments.repository import PaymentRepository
+from serve_app.processors.guarded import Guarded
 from serve_app.processors.simulator import Simulator
 from tests.support.gateway_services import owner
 from tests.support.postgres import APP_ROLE, TestPostgres
@@ -49,7 +50,9 @@ async def test_a_lost_begin_is_withdrawn_and_its_key_starts_anew(postgres: TestP
     """The request is answered that nothing was stored; soon that is true, and the repeat takes the money once."""
     database = await Database.open(postgres.url(APP_ROLE), name="tests", manager=None, want=4)
     attempts, payments, owned = LosesFirstCommit(database), PaymentRepository(database), OwnedWork(10)
-    engine = AttemptEngine(attempts, payments, Processors(Simulator(), None), owned, Changes(None), SystemClock())
+    engine = AttemptEngine(
+        attempts, payments, Processors(Guarded(Simulator()), None), owned, Changes(None), SystemClock()
+    )
     merchant_id, claim = new_id(), Claim(new_id().hex, b"f" * 16)
     first = _intent(merchant_id, claim)
     with pytest.raises(Unavailable):
@@ -66,7 +69,7 @@ async def test_a_batch_that_ran_twice_goes_on(postgres: TestPostgres) -> None:
     database = await Database.open(postgres.url(APP_ROLE), name="tests", manager=None, want=4)
     attempts, payments = AttemptRepository(database), PaymentRepository(database)
     engine = AttemptEngine(
-        attempts, payments, Processors(Simulator(), None), OwnedWork(10), Changes(None), SystemClock()
+        attempts, payments, Processors(Guarded(Simulator()), None), OwnedWork(10), Changes(None), SystemClock()
     )
     intent = _intent(new_id(), Claim(new_id().hex, b"f" * 16))
     assert await attempts.begin_payment(intent)

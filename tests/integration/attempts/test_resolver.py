@@ -20,6 +20,7 @@ from serve_app.config import GatewayConfig
 from serve_app.domain.attempt import Attempt, AttemptKind
 from serve_app.domain.ids import new_id
 from serve_app.domain.payment import PaymentStatus
+from serve_app.processors.guarded import Guarded
 from serve_app.processors.protocol import (
     Approved,
     Lookup,
@@ -72,7 +73,7 @@ async def database(postgres: TestPostgres) -> AsyncIterator[Database]:
 
 def _services(database: Database, processor: ScriptedProcessor) -> Services:
     config = GatewayConfig(database_url="", api_key_pepper=PEPPER, actor_namespace="tests", processor_timeout_s=2.0)
-    return wire(config, database, Processors(processor, None), SystemClock())
+    return wire(config, database, Processors(Guarded(processor), None), SystemClock())
 
 
 async def _abandoned(database: Database, *, capture: bool = True) -> Intent:

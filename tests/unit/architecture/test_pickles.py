@@ -6,12 +6,25 @@ import inspect
 import pickle
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 
 import pytest
 
 import actors.runtime.errors as actor_errors
 import serve_app.domain.errors as domain_errors
+from actors.breaker.actor import CircuitBreakerActor
+from actors.breaker.messages import (
+    BreakerView,
+    Forced,
+    ProcessView,
+    Report,
+    Ruling,
+    Standing,
+    Sync,
+    SyncAnswer,
+)
 from actors.pool.actor import PoolManagerActor
+from actors.runtime.breaker import State
 from actors.runtime.errors import ActorError
 from serve_app.domain.errors import DomainError
 from serve_app.problems import Code, Problem
@@ -29,6 +42,15 @@ def _errors() -> Iterator[Exception]:
     yield Problem(Code.CONFLICT, "why", [("field", "wrong")])
 
 
+def _breaker_messages() -> Iterator[object]:
+    ruling = Ruling(True, 1.0, 0.5)
+    forced = Forced(State.OPEN, "key_1", datetime(2026, 1, 1, tzinfo=UTC))
+    yield Sync("process", "life", (Report("redis", State.OPEN, 2, 1, 3, ruling, True, forced, shared=False),))
+    yield SyncAnswer("life", (Standing("redis", 3, ruling, forced, True),))
+    processes = (ProcessView("process", State.OPEN, 2, 1),)
+    yield BreakerView("redis", State.OPEN, forced, forced.at, 1.0, 4, processes)
+
+
 @pytest.mark.parametrize("error", list(_errors()), ids=lambda error: type(error).__name__)
 def test_an_error_survives_pickling(error: Exception) -> None:
     """Same class, same arguments, same text."""
@@ -36,7 +58,7 @@ def test_an_error_survives_pickling(error: Exception) -> None:
     assert (type(copy), copy.args, str(copy)) == (type(error), error.args, str(error))
 
 
-@pytest.mark.parametrize("message", [ResolverStatus(1, 2, 3, 4, "why")])
+@pytest.mark.parametrize("message", [ResolverStatus(1, 2, 3, 4, "why"), *_breaker_messages()])
 def test_a_message_survives_pickling(message: object) -> None:
     """A frozen dataclass that is equal to its copy."""
     assert is_dataclass(message)
@@ -44,7 +66,7 @@ def test_a_message_survives_pickling(message: object) -> None:
     assert pickle.loads(pickle.dumps(message)) == message
 
 
-@pytest.mark.parametrize("actor", [PoolManagerActor, ResolverActor])
+@pytest.mark.parametrize("actor", [PoolManagerActor, ResolverActor, CircuitBreakerActor])
 def test_an_actor_s_constructor_does_nothing_that_can_fail(actor: type) -> None:
     """It takes what it is given and calls nothing of the outside: an exception in one makes an actor dead for good."""
     source = inspect.getsource(actor.__init__)

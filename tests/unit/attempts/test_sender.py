@@ -12,6 +12,7 @@ from serve_app.attempts.sender import SENDS_MAX, Processors, send
 from serve_app.domain.attempt import AttemptKind, AttemptState
 from serve_app.domain.errors import ProcessorUnavailable
 from serve_app.domain.ids import new_id
+from serve_app.processors.guarded import Guarded
 from serve_app.processors.protocol import (
     Approved,
     Declined,
@@ -35,12 +36,16 @@ class Scripted:
         self._clock = clock
         self._answers = list(answers)
         self._takes_s = takes_s
+        self.repeats_max = 100
         self.requests: list[tuple[ProcessorRequest, float]] = []
 
     async def perform(self, request: ProcessorRequest, *, timeout_s: float) -> Outcome:
         self.requests.append((request, timeout_s))
         self._clock.advance(self._takes_s)
         return self._answers.pop(0)
+
+    def may_repeat(self) -> bool:
+        return len(self.requests) <= self.repeats_max
 
     async def lookup(self, request: ProcessorRequest, *, timeout_s: float) -> Lookup:
         raise AssertionError("a sender does not look up")
@@ -110,6 +115,14 @@ async def test_it_is_not_sent_for_ever(clock: ManualClock) -> None:
     assert await _send(processor, clock) == (AttemptState.FAILED, "busy")
 
 
+async def test_it_is_not_sent_again_where_it_may_not_be(clock: ManualClock) -> None:
+    """The breaker has opened or the budget is used up: the attempt has failed."""
+    processor = Scripted(clock, Failed("busy", retryable=True), Failed("busy", retryable=True))
+    processor.repeats_max = 1
+    assert await _send(processor, clock) == (AttemptState.FAILED, "busy")
+    assert len(processor.requests) == 2
+
+
 async def test_nothing_is_sent_after_the_deadline(clock: ManualClock) -> None:
     """Neither at first nor again: the resolver may have taken the attempt."""
     late = Scripted(clock)
@@ -123,7 +136,7 @@ async def test_nothing_is_sent_after_the_deadline(clock: ManualClock) -> None:
 
 async def test_live_payments_need_a_live_processor(clock: ManualClock) -> None:
     """Without one nothing is stored."""
-    processors = Processors(Scripted(clock), None)
+    processors = Processors(Guarded(Scripted(clock)), None)
     assert processors.for_mode(False).name == "simulator"
     with pytest.raises(ProcessorUnavailable):
         processors.for_mode(True)
