@@ -102,8 +102,10 @@ async def test_a_full_queue_makes_room_for_what_is_more_important() -> None:
 
 
 async def test_who_would_wait_too_long_is_refused_at_once() -> None:
-    """Places are expected to be held for 0.2 s each: behind ten that wait, two seconds would be too long. It is told when
-    to come again, which is not before that wait would be over."""
+    """Behind ten that wait for a place of 0.2 s each two seconds would be too long.
+
+    It is told when to come again, which is not before that wait would be over.
+    """
     admission = _admission()
     first = await _enter(admission)
     waiting = [asyncio.create_task(_enter(admission)) for _ in range(10)]
