@@ -11,7 +11,7 @@ from serve_app.attempts.intent import Intent
 from serve_app.domain.attempt import AttemptKind, AttemptState, Outcome
 from serve_app.domain.errors import ProcessorUnavailable
 from serve_app.domain.ids import Prefix, public_id
-from serve_app.processors.guarded import Admission, Guarded
+from serve_app.processors.guarded import Guarded, Passage
 from serve_app.processors.protocol import Approved, Declined, Failed, ProcessorRequest, Unknown
 from serve_app.processors.protocol import Outcome as Answer
 from serve_app.processors.tokens import is_steered
@@ -54,7 +54,7 @@ class Processors:
         except KeyError:
             raise ProcessorUnavailable(name, _RETRY_AFTER_S) from None
 
-    def admit(self, intent: Intent) -> Admission:
+    def admit(self, intent: Intent) -> Passage:
         """Let an attempt begin at its processor. Whoever gets the admission gives it back when the attempt is over.
 
         Raises:

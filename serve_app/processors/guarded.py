@@ -109,7 +109,7 @@ class Guarded:
         """Whether everybody is admitted."""
         return self._breaker.state is State.CLOSED
 
-    def admit(self, *, counts: bool = True) -> Admission:
+    def admit(self, *, counts: bool = True) -> Passage:
         """Let one attempt begin; one that does not ``count`` says nothing of the processor, and is never its probe.
 
         Raises:
@@ -124,7 +124,7 @@ class Guarded:
             raise ProcessorUnavailable(self.name, retry_after_s)
         if counts:
             self._budget.called(now)
-        return Admission(self, ticket if counts else None)
+        return Passage(self, ticket if counts else None)
 
     async def perform(self, request: ProcessorRequest, *, timeout_s: float) -> Outcome:
         """Perform what was begun before; `Failed` and safe to repeat where the processor is left alone."""
@@ -183,7 +183,7 @@ class Guarded:
         self._breaker.unused(ticket, self._clock())
 
 
-class Admission:
+class Passage:
     """What one attempt was let through with. Whoever got it sends with it or gives it back."""
 
     __slots__ = ("_counts", "_guarded", "_ticket")
@@ -209,7 +209,7 @@ class Admission:
         return self._ticket is not None
 
     def give_back(self) -> None:
-        """End the admission, so that another may be the probe where nothing was sent. Safe to repeat."""
+        """End it, so that another may be the probe where nothing was sent. Safe to repeat."""
         if self._ticket is not None:
             self._guarded._give_back(self._ticket)
             self._ticket = None
