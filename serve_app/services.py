@@ -125,6 +125,7 @@ def wire(
             Limiter(cache.permits_of if cache is not None else None, processes=config.replicas),
             merchant_per_minute=config.rate_limit_per_minute,
             unknown_per_minute=config.rate_limit_unauthenticated_per_minute,
+            address_per_minute=config.rate_limit_address_per_minute,
         ),
         payments=PaymentService(
             payments,
