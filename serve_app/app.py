@@ -85,7 +85,7 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *AuditEndpoints(services.audit).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
-        *MetricsEndpoints(services.cache, services.compressor).operations(),
+        *MetricsEndpoints(services.cache, services.tallies).operations(),
         *CacheShardEndpoints(services.ring).operations(),
     ]
     return [*declared, *Documentation(declared, version("easypay")).operations()]

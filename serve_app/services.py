@@ -15,6 +15,7 @@ from actors.pool.database import Database
 from actors.pool.lease import holder_name
 from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.lag import LoopLagProbe
+from actors.runtime.tallies import Tallies
 from serve_app.attempts.engine import AttemptEngine, Step
 from serve_app.attempts.idempotent import IdempotentRequests
 from serve_app.attempts.operations import Operations
@@ -62,6 +63,7 @@ class Services:
     resolver: Resolver
     loop_lag: LoopLagProbe
     compressor: Compressor | None
+    tallies: Callable[[], Tallies]
 
     @classmethod
     async def open(cls, config: GatewayConfig, *, name: str, connections: int) -> Services:
@@ -111,6 +113,19 @@ def wire(
     timeout_s = config.processor_timeout_s
     loop_lag = LoopLagProbe()
     operations = Operations(payments, engine, requests, clock, timeout_s)
+    limits = RateLimits(
+        Limiter(cache.permits_of if cache is not None else None, processes=config.replicas),
+        merchant_per_minute=config.rate_limit_per_minute,
+        unknown_per_minute=config.rate_limit_unauthenticated_per_minute,
+        address_per_minute=config.rate_limit_address_per_minute,
+    )
+    compressor = Compressor(loop_lag.read) if config.compression_enabled else None
+
+    def tallies() -> Tallies:
+        return {**limits.tallies(), **(compressor.counts.tallies() if compressor is not None else {})}
+
+    if cache is not None:
+        cache.tell_of(tallies)
     return Services(
         database=database,
         cache=cache,
@@ -121,12 +136,7 @@ def wire(
             database, reads, key_usage, config.api_key_pepper, clock, takes_live_keys=config.takes_live_keys
         ),
         key_usage=key_usage,
-        limits=RateLimits(
-            Limiter(cache.permits_of if cache is not None else None, processes=config.replicas),
-            merchant_per_minute=config.rate_limit_per_minute,
-            unknown_per_minute=config.rate_limit_unauthenticated_per_minute,
-            address_per_minute=config.rate_limit_address_per_minute,
-        ),
+        limits=limits,
         payments=PaymentService(
             payments,
             engine,
@@ -143,7 +153,8 @@ def wire(
         audit=AuditRepository(database, reads),
         resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
         loop_lag=loop_lag,
-        compressor=Compressor(holder_name("gateway"), loop_lag.read) if config.compression_enabled else None,
+        compressor=compressor,
+        tallies=tallies,
     )
 
 

@@ -1,12 +1,11 @@
 """Metrics for Prometheus.
 
-Those of the cache are of the whole gateway: whichever replica is scraped, they are the same. Those of compression are
-of the replica that answers, which their label `process` names.
+They are of the whole gateway: whichever replica is scraped, they are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 from prometheus_client import CollectorRegistry
@@ -15,12 +14,15 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from actors.cache.client import CacheClient
-from serve_app.compression.compressor import Compressor
+from actors.pool.lease import holder_name
+from actors.runtime.tallies import Tallies
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response
 from serve_app.merchants.secrets import Scope
 from serve_app.ops.cache_metrics import cache_families
 from serve_app.ops.compression_metrics import compression_families
+from serve_app.ops.rate_limit_metrics import rate_limit_families
+from serve_app.ops.tally_metrics import Accounts
 
 _HEADERS = ((b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode()),)
 
@@ -28,9 +30,11 @@ _HEADERS = ((b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode()),)
 class MetricsEndpoints:
     """Shows what Prometheus scrapes."""
 
-    def __init__(self, cache: CacheClient | None, compressor: Compressor | None) -> None:
+    def __init__(self, cache: CacheClient | None, tallies: Callable[[], Tallies]) -> None:
+        """``tallies`` are those of this process alone: they are shown where there is no cache to tell of them."""
         self._cache = cache
-        self._compressor = compressor
+        self._tallies = tallies
+        self._process = holder_name("gateway")
 
     def operations(self) -> Sequence[Operation]:
         """Return the operations of this slice."""
@@ -44,8 +48,11 @@ class MetricsEndpoints:
     async def metrics(self, _: Call) -> Response:
         """Show the metrics as they are now, in Prometheus's text format."""
         snapshots = await self._cache.snapshots() if self._cache is not None else {}
-        of_compression = compression_families(self._compressor.counts) if self._compressor is not None else ()
-        return Response(200, exposition(chain(cache_families(snapshots), of_compression)), _HEADERS)
+        accounts: Accounts = {shard: found.tallies for shard, found in snapshots.items() if found is not None}
+        if self._cache is None:
+            accounts = {self._process: self._tallies()}
+        families = chain(cache_families(snapshots), rate_limit_families(accounts), compression_families(accounts))
+        return Response(200, exposition(families), _HEADERS)
 
 
 def exposition(families: Iterable[Metric]) -> bytes:

@@ -230,5 +230,5 @@ def edge(
 ) -> ASGIApp:
     """Return the whole stack around endpoints, as the gateway assembles it."""
     faults = Faults(Router(things.operations(), keys or Keys(), limits or limits_of()))
-    compression = Compression(faults, Compressor("test", LoopLagProbe().read))
+    compression = Compression(faults, Compressor(LoopLagProbe().read))
     return RequestId(RateLimitHeaders(AccessLog(compression, lines or Lines())))
