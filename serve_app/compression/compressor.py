@@ -54,7 +54,7 @@ class Compressor:
             route,
             STREAM_BYTES_EXPECTED if size is None else size,
             accepted,
-            max(0.0, self._lag().average_s * 1000 - TIMER_MS),
+            max(0.0, self._lag().steady_s * 1000 - TIMER_MS),
             thread_free=self._in_thread < WAITING_MAX,
         )
         # Small bodies are not counted: most of them never come here.

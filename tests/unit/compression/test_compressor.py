@@ -37,7 +37,7 @@ class _Threads:
 
 
 def _compressor(lag_ms: float = 0.0, clock: Callable[[], float] | None = None) -> Compressor:
-    return Compressor(lambda: LoopLag(lag_ms / 1000, 0.0), clock=clock or _Threads())
+    return Compressor(lambda: LoopLag(lag_ms / 1000, 0.0, lag_ms / 1000), clock=clock or _Threads())
 
 
 async def test_a_whole_body_is_encoded_and_counted() -> None:
