@@ -112,6 +112,8 @@ def compose(settings: Settings) -> GatewayConfig:
         replicas=settings.http_replicas,
         rate_limit_per_minute=settings.rate_limit_per_minute,
         rate_limit_unauthenticated_per_minute=settings.rate_limit_unauthenticated_per_minute,
+        # Without a proxy that is trusted, every address may be that of one which forwards for many.
+        rate_limit_address_per_minute=settings.rate_limit_address_per_minute if settings.trusted_proxies else 0,
         compression_enabled=settings.compression_enabled,
         takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
     )

@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     rate_limit_per_minute: Annotated[int, Field(ge=0)] = 6000
     # For all requests together whose key is not known; 0: no limit.
     rate_limit_unauthenticated_per_minute: Annotated[int, Field(ge=0)] = 6000
+    # For those of one address, of IPv6 a /64, with trusted proxies; 0: no limit.
+    rate_limit_address_per_minute: Annotated[int, Field(ge=0)] = 600
     webhook_allow_loopback: bool = False
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

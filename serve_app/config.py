@@ -16,7 +16,8 @@ class GatewayConfig:
     were configured, and it is the ring's keeper that knows how many there are. `has_journals`: whether the shards have
     journals in Redis; without them, what is written behind goes straight to the database. `replicas` share the rate
     limits, of which 0 is none: `rate_limit_per_minute` is that of each merchant without one of its own, the other that
-    of all requests together whose key the process has not met yet. `compression_enabled`: whether answers are
+    of all requests together whose key the process has not met yet, and `rate_limit_address_per_minute` that of those
+    from one address, 0 also where nobody can be believed about addresses. `compression_enabled`: whether answers are
     compressed for the clients that accept it. `queue_max` requests may wait for their turn, `workers` are worked on at
     once; 0: as many as are found to be right.
     """
@@ -36,6 +37,7 @@ class GatewayConfig:
     replicas: int = 1
     rate_limit_per_minute: int = 6000
     rate_limit_unauthenticated_per_minute: int = 6000
+    rate_limit_address_per_minute: int = 0
     compression_enabled: bool = True
     queue_max: int = 1000
     workers: int = 0

@@ -21,6 +21,7 @@ from actors.pool.lease import holder_name
 from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.lag import LoopLagProbe
 from actors.runtime.retry_budget import RetryBudget
+from actors.runtime.tallies import Tallies
 from serve_app.admission.admission import Admission
 from serve_app.attempts.engine import AttemptEngine, Step
 from serve_app.attempts.idempotent import IdempotentRequests
@@ -75,6 +76,7 @@ class Services:
     breaker_sync: BreakerSync
     loop_lag: LoopLagProbe
     compressor: Compressor | None
+    tallies: Callable[[], Tallies]
 
     @classmethod
     async def open(cls, config: GatewayConfig, *, name: str, connections: int) -> Services:
@@ -131,6 +133,24 @@ def wire(
     timeout_s = config.processor_timeout_s
     loop_lag = LoopLagProbe()
     operations = Operations(payments, engine, requests, clock, timeout_s)
+    limits = RateLimits(
+        Limiter(cache.permits_of if cache is not None else None, processes=config.replicas),
+        merchant_per_minute=config.rate_limit_per_minute,
+        unknown_per_minute=config.rate_limit_unauthenticated_per_minute,
+        address_per_minute=config.rate_limit_address_per_minute,
+    )
+    compressor = Compressor(loop_lag.read) if config.compression_enabled else None
+
+    admission = Admission.of(
+        clock, lambda: loop_lag.read().average_s, queue_max=config.queue_max, workers=config.workers
+    )
+
+    def tallies() -> Tallies:
+        of_compression = compressor.counts.tallies() if compressor is not None else {}
+        return {**limits.tallies(), **admission.tallies(), **of_compression}
+
+    if cache is not None:
+        cache.tell_of(tallies)
     return Services(
         database=database,
         cache=cache,
@@ -141,14 +161,8 @@ def wire(
             database, reads, key_usage, config.api_key_pepper, clock, takes_live_keys=config.takes_live_keys
         ),
         key_usage=key_usage,
-        limits=RateLimits(
-            Limiter(cache.permits_of if cache is not None else None, processes=config.replicas),
-            merchant_per_minute=config.rate_limit_per_minute,
-            unknown_per_minute=config.rate_limit_unauthenticated_per_minute,
-        ),
-        admission=Admission.of(
-            clock, lambda: loop_lag.read().average_s, queue_max=config.queue_max, workers=config.workers
-        ),
+        limits=limits,
+        admission=admission,
         payments=PaymentService(
             payments,
             engine,
@@ -167,7 +181,8 @@ def wire(
         breaker_board=board,
         breaker_sync=BreakerSync(breakers or ProcessBreakers("alone"), board),
         loop_lag=loop_lag,
-        compressor=Compressor(holder_name("gateway"), loop_lag.read) if config.compression_enabled else None,
+        compressor=compressor,
+        tallies=tallies,
     )
 
 

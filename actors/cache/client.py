@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from actors.cache.counts import ModelMetrics, Reporter, Untold
-from actors.cache.limits.limiter import PermitShard
+from actors.cache.limits.messages import PermitShard
 from actors.cache.link import ShardLink, ShardPort
 from actors.cache.messages import Bypass, Fill, GiveUp, Hit, Load, ShardSnapshot, Update, Wait, Want
 from actors.cache.near import NearCache, NearEntry, NearSession
@@ -19,6 +19,7 @@ from actors.cache.sharding.routes import Routes
 from actors.cache.transition import Transition
 from actors.runtime.errors import ActorError, Unavailable
 from actors.runtime.histogram import Histogram
+from actors.runtime.tallies import Series, Tallies
 
 READ_TIMEOUT_S = 0.5
 """How long a read waits for a shard before it asks the database."""
@@ -68,7 +69,8 @@ class CacheClient:
         self._near = NearCache(near_bytes, self._near_evicted)
         self._quiet = QuietTags()
         self.counts: dict[str, ModelMetrics] = {}
-        untold = Untold(self.counts)
+        self._tallies: list[Callable[[], Tallies]] = []
+        untold = Untold(self.counts, self._tallied)
         # One for each shard, through all changes of the ring: a shard counts what it is told by its number.
         reporters: dict[str, Reporter] = defaultdict(lambda: Reporter(untold))
         self._routes = Routes(
@@ -96,11 +98,12 @@ class CacheClient:
         self._routes.start()
 
     async def close(self) -> None:
-        """End the sessions; what is held near is not served any more."""
+        """Tell shards the last of what was counted, and end the sessions; what is held near is not served any more."""
         tasks = list(self._refreshing)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(link.tell_last() for link in self._routes.links))
         await self._routes.close()
 
     def peek(self, key: str) -> bytes | None:
@@ -160,6 +163,15 @@ class CacheClient:
         repeats it then may have it applied twice.
         """
         await self._routes.owner(key).record(key, payload)
+
+    def tell_of(self, tallies: Callable[[], Tallies]) -> None:
+        """Have shards told of what else this process counts, about three times a second: each snapshot has the sum of
+        what its shard was told by all processes since it started, also by those that have ended. So sums over shards
+        are those of all processes, but for what shards that ended had been told.
+
+        ``tallies`` gives what was counted so far, in series that no other source has; it costs what it takes.
+        """
+        self._tallies.append(tallies)
 
     def permits_of(self, key: str) -> PermitShard:
         """Return the way to the shard that counts a rate limit's key; it leads nowhere once the ring has changed."""
@@ -334,6 +346,12 @@ class CacheClient:
 
     def _near_evicted(self, key: str) -> None:
         self._counts(key).near_evictions += 1
+
+    def _tallied(self) -> Tallies:
+        together: dict[Series, float] = {}
+        for tallies in self._tallies:
+            together.update(tallies())
+        return together
 
     def _counts(self, key: str) -> ModelMetrics:
         model = key[: key.index(":")]

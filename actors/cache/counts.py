@@ -1,4 +1,5 @@
 """How reads ended and how long they took: counted in each process, told to shards in parts, summed by whoever asks.
+What else a process counts goes along as tallies.
 
 What a process has counted since it last told, it tells to one shard, with the next listen. The shard adds it to its
 account, once, though the message may come twice. So an account begins with nothing when its shard starts, never
@@ -10,14 +11,17 @@ accounts is not: it falls by a part whenever a shard starts again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from actors.runtime.histogram import Histogram
+from actors.runtime.tallies import Series, Tallies
 
 # A report is repeated within seconds, so it is enough to remember those who told last.
 _OWNERS_MAX = 500
+SERIES_MAX = 2000
+"""Tallies of an account. Those that processes have now are some hundreds; what comes past it is not counted."""
 
 
 @dataclass(slots=True)
@@ -110,20 +114,23 @@ Metrics = Mapping[str, ModelMetrics]
 
 
 class Report(NamedTuple):
-    """What a process counted since its last report to anybody. ``number`` rises with each that one shard is sent; the
-    same one may come again."""
+    """What a process counted since its last report to anybody: of its reads, and of anything else in ``tallies``.
+    ``number`` rises with each that one shard is sent; the same one may come again."""
 
     number: int
     metrics: Metrics
+    tallies: Tallies
 
 
 class Untold:
     """What a process has counted, and what of it no shard was told yet."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        """``metrics`` are counted on by whoever made them."""
+    def __init__(self, metrics: Metrics, tallies: Callable[[], Tallies] = dict) -> None:
+        """``metrics`` are counted on by whoever made them; ``tallies`` gives what else was counted so far."""
         self._metrics = metrics
+        self._tallies = tallies
         self._told: dict[str, ModelMetrics] = {}
+        self._told_tallies: dict[Series, float] = {}
 
     def take(self) -> Metrics:
         """Return what was counted since this was last asked for; nothing of models that were not used."""
@@ -135,6 +142,14 @@ class Untold:
                 told = self._told[model] = ModelMetrics()
                 told.add(metrics)
                 new[model] = more
+        return new
+
+    def take_tallies(self) -> Tallies:
+        """Return by how much tallies have risen since this was last asked for; one that is new comes also with 0."""
+        told = self._told_tallies
+        tallies = self._tallies()
+        new = {series: count - told.get(series, 0) for series, count in tallies.items() if count != told.get(series)}
+        told.update(tallies)
         return new
 
 
@@ -149,10 +164,10 @@ class Reporter:
     def report(self) -> Report | None:
         """Return what to tell, None where there is nothing new."""
         if self._unheard is None:
-            metrics = self._untold.take()
-            if metrics:
+            metrics, tallies = self._untold.take(), self._untold.take_tallies()
+            if metrics or tallies:
                 self._number += 1
-                self._unheard = Report(self._number, metrics)
+                self._unheard = Report(self._number, metrics, tallies)
         return self._unheard
 
     def heard(self) -> None:
@@ -165,6 +180,7 @@ class Account:
 
     def __init__(self) -> None:
         self.metrics: dict[str, ModelMetrics] = {}
+        self.tallies: dict[Series, float] = {}
         self._numbers: OrderedDict[str, int] = OrderedDict()
 
     def take(self, owner: str, report: Report) -> None:
@@ -175,6 +191,14 @@ class Account:
             self._numbers.popitem(last=False)
         if report.number > known:
             _add(self.metrics, report.metrics)
+            self._add_tallies(report.tallies)
+
+    def _add_tallies(self, tallies: Tallies) -> None:
+        for series, more in tallies.items():
+            if series in self.tallies:
+                self.tallies[series] += more
+            elif len(self.tallies) < SERIES_MAX:
+                self.tallies[series] = more
 
 
 def summed(accounts: Iterable[Metrics]) -> dict[str, ModelMetrics]:

@@ -287,6 +287,21 @@ class ShardLink:
             self.lose(session)
             raise Unavailable(self.name, "the session was lost", 1.0) from None
 
+    async def tell_last(self) -> None:
+        """Tell the shard what was counted and not told yet, as well as that can be done: the process ends."""
+        session = self.current(self._clock())
+        # What it did not hear before, and what is new.
+        for _ in range(2):
+            report = self._reporter.report()
+            if session is None or report is None:
+                return
+            try:
+                await self.port.listen(session.id, session.sequence, (), report)
+            except (ActorError, NoSession) as away:
+                _logger.info("%s did not hear the last counts: %s", self.name, away)
+                return
+            self._reporter.heard()
+
     async def record(self, key: str, payload: bytes) -> None:
         """Have a write written behind; when it returns the shard's journal has it. See ``CacheClient.record``."""
         await self._records.submit((key, payload))

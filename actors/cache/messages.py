@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from actors.cache.counts import Finds, Metrics
+from actors.runtime.tallies import Tallies
 
 RECORDS_MAX = 64
 """Writes that a shard takes for its journal in one call, all or none."""
@@ -170,7 +171,7 @@ class ShardState:
 
 @dataclass(frozen=True, slots=True)
 class ShardSnapshot:
-    """A shard's state, what processes told it of their reads, and how Redis answered it, by model.
+    """A shard's state, what processes told it of their reads and of ``tallies``, and how Redis answered it, by model.
 
     ``started_at`` is the time of day, in seconds of the epoch, at which all its counts were 0.
     """
@@ -179,6 +180,7 @@ class ShardSnapshot:
     metrics: Metrics
     finds: Mapping[str, Finds] = field(default_factory=dict)
     started_at: float = 0.0
+    tallies: Tallies = field(default_factory=dict)
 
 
 class NoSession(Exception):

@@ -290,7 +290,7 @@ class CacheShard:
             late_fills=self._late_fills,
             outdated_fills=self._outdated_fills,
         )
-        return ShardSnapshot(state, self._account.metrics)
+        return ShardSnapshot(state, self._account.metrics, tallies=self._account.tallies)
 
     async def invalidate(self, keys: Sequence[str], tags: Sequence[str], models: Sequence[str]) -> int:
         """Drop keys, what is grouped under tags, and whole models; return how many values, near copies not counted.

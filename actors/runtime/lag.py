@@ -11,18 +11,25 @@ INTERVAL_S = 0.1
 WINDOW_S = 10.0
 # The weight of the newest sample: an average over about the last ten, one second.
 WEIGHT = 0.2
+# What a sample counts for in the steady lag at most. One pause of whatever length then adds 0.5 ms to it.
+STEADY_SAMPLE_MAX_S = 0.0025
 
 
 @dataclass(frozen=True, slots=True)
 class LoopLag:
-    """Lateness in seconds: its moving average, and its maximum over the window."""
+    """Lateness in seconds: its moving average, and its maximum over the window.
+
+    ``steady_s`` is the average with each sample cut off at STEADY_SAMPLE_MAX_S: the wait of a queue, in which a single
+    pause, such as a collection of garbage, hardly shows. Past that it only says that the loop is very late.
+    """
 
     average_s: float
     max_s: float
+    steady_s: float = 0.0
 
 
 class LagWindow:
-    """Keep the average and the maximum of samples, told the time. The maximum is that of the last ``window_s``.
+    """Keep the averages and the maximum of samples, told the time. The maximum is that of the last ``window_s``.
 
     The maximum costs O(1) a sample: a queue that only ever falls (Lemire, Streaming maximum-minimum filter, 2006).
     """
@@ -31,12 +38,14 @@ class LagWindow:
         self._window_s = window_s
         self._weight = weight
         self._average_s = 0.0
+        self._steady_s = 0.0
         self._falling: deque[tuple[float, float]] = deque()
 
     def add(self, lag_s: float, now: float) -> None:
         """Add a sample; one taken too early counts as none."""
         lag_s = max(0.0, lag_s)
         self._average_s += self._weight * (lag_s - self._average_s)
+        self._steady_s += self._weight * (min(lag_s, STEADY_SAMPLE_MAX_S) - self._steady_s)
         while self._falling and self._falling[-1][1] <= lag_s:
             self._falling.pop()
         self._falling.append((now, lag_s))
@@ -45,7 +54,7 @@ class LagWindow:
         """Return the figures at ``now``."""
         while self._falling and self._falling[0][0] <= now - self._window_s:
             self._falling.popleft()
-        return LoopLag(self._average_s, self._falling[0][1] if self._falling else 0.0)
+        return LoopLag(self._average_s, self._falling[0][1] if self._falling else 0.0, self._steady_s)
 
 
 class LoopLagProbe:

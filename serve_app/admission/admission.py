@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from actors.runtime.clock import Clock
 from actors.runtime.errors import DeadlineExceeded, Overloaded
+from actors.runtime.tallies import Series, Tallies
 from serve_app.admission.gate import Entry, Gate, Reason, Refusal, State
 from serve_app.admission.resource import Resource
 from serve_app.admission.ticket import Ticket
@@ -26,7 +27,18 @@ _EXPECTED_WORK_S, _EXPECTED_CHARGE_S = 0.01, 0.2
 _LATE_TURNS = 4
 """Turns of the loop that a call of a processor takes at least: each of them may come late."""
 _SAME_MOMENT_S = 1e-3
-_NAMES = ("finishing", "creating", "reading", "listing")
+
+REQUESTS = "admission_requests"
+"""The counter of requests by their work and what became of them: admitted, waited (before that) or why refused."""
+
+
+def _series(work: Work, outcome: str) -> Series:
+    return Series(REQUESTS, (work.name.lower(), outcome))
+
+
+_ADMITTED = {work: _series(work, "admitted") for work in Work}
+_WAITED = {work: _series(work, "waited") for work in Work}
+_REFUSED = {(work, reason): _series(work, f"refused_{reason.value}") for work in Work for reason in Reason}
 
 
 def requests_max(queue_max: int, workers: int) -> int:
@@ -40,11 +52,8 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the gate did since the process started, and what there is at it now."""
+    """What there is at the gate now: who waits, and by resource the places that are taken and that there are."""
 
-    admitted: Counter[str]
-    waited: Counter[str]
-    refused: Counter[tuple[str, str]]
     waiting: int
     in_flight: dict[str, int]
     limits: dict[str, int]
@@ -60,9 +69,7 @@ class Admission:
         self._clock = clock
         self._late_s = late_s
         self._waiting: dict[Entry, asyncio.Future[None]] = {}
-        self._admitted: Counter[str] = Counter()
-        self._waited: Counter[str] = Counter()
-        self._refused: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[Series] = Counter()
 
     @classmethod
     def of(cls, clock: Clock, late_s: Callable[[], float], *, queue_max: int, workers: int) -> Admission:
@@ -106,24 +113,25 @@ class Admission:
         if evicted is not None:
             self._refuse(evicted, Reason.OUTRANKED)
         if isinstance(outcome, Refusal):
-            self._refused[_NAMES[work], outcome.reason.value] += 1
+            self._counts[_REFUSED[work, outcome.reason]] += 1
             raise Overloaded(GATEWAY, outcome.retry_in_s)
         if outcome.state is State.WAITING:
-            self._waited[_NAMES[work]] += 1
+            self._counts[_WAITED[work]] += 1
             await self._turn_of(outcome, deadline, hung_up)
-        self._admitted[_NAMES[work]] += 1
+        self._counts[_ADMITTED[work]] += 1
         return Ticket(self, outcome, deadline)
 
     def figures(self) -> Figures:
-        """Return what happened and what there is."""
+        """Return what there is at this moment."""
         return Figures(
-            Counter(self._admitted),
-            Counter(self._waited),
-            Counter(self._refused),
             self._gate.waiting,
             {resource.name: resource.in_flight for resource in self._resources},
             {resource.name: resource.limit.current for resource in self._resources},
         )
+
+    def tallies(self) -> Tallies:
+        """Return what became of requests since the process started."""
+        return self._counts
 
     def away(self, entry: Entry) -> None:
         """Give the gateway's place to others while the processor works."""
@@ -175,7 +183,7 @@ class Admission:
 
     def _refuse(self, entry: Entry, reason: Reason) -> None:
         refusal = self._gate.give_up(entry, self._clock.monotonic(), reason)
-        self._refused[_NAMES[entry.priority % len(Work)], reason.value] += 1
+        self._counts[_REFUSED[Work(entry.priority % len(Work)), reason]] += 1
         turn = self._waiting.get(entry)
         if turn is not None and not turn.done():
             turn.set_exception(Overloaded(GATEWAY, refusal.retry_in_s))

@@ -12,7 +12,7 @@ from typing import ParamSpec
 from actors.runtime.lag import LoopLag
 from serve_app.compression.accept import Accepted
 from serve_app.compression.coding import Coding
-from serve_app.compression.counts import Counts, Encoded, ProcessCounts
+from serve_app.compression.counts import Counts, Encoded
 from serve_app.compression.encoder import ChunkEncoder, Encoder, chunk_encoder
 from serve_app.compression.policy import Policy, Refusal
 
@@ -30,12 +30,9 @@ _Measured = tuple[bytes, float]
 class Compressor:
     """Encodes whole bodies and streams. Belongs to one event loop."""
 
-    def __init__(
-        self, process: str, lag: Callable[[], LoopLag], *, clock: Callable[[], float] = time.thread_time
-    ) -> None:
+    def __init__(self, lag: Callable[[], LoopLag], *, clock: Callable[[], float] = time.thread_time) -> None:
         # The thread's own time on a processor: by the clock on the wall, a body would seem dearer the more its machine
         # has to do, and be sent to the thread, which helps nobody then.
-        self._process = process
         self._lag = lag
         self._clock = clock
         self._policy = Policy()
@@ -47,9 +44,9 @@ class Compressor:
         self._in_thread = 0
 
     @property
-    def counts(self) -> ProcessCounts:
+    def counts(self) -> Counts:
         """What was encoded since the process started."""
-        return ProcessCounts(self._process, self._counts.encoded, self._counts.refused)
+        return self._counts
 
     def decide(self, route: str, size: int | None, accepted: Accepted) -> Coding | Refusal:
         """Return how to encode a body of a route, or why not to; `size` is None where nobody knows."""
@@ -57,7 +54,7 @@ class Compressor:
             route,
             STREAM_BYTES_EXPECTED if size is None else size,
             accepted,
-            max(0.0, self._lag().average_s * 1000 - TIMER_MS),
+            max(0.0, self._lag().steady_s * 1000 - TIMER_MS),
             thread_free=self._in_thread < WAITING_MAX,
         )
         # Small bodies are not counted: most of them never come here.

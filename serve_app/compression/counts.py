@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from actors.runtime.tallies import Series, Tallies
 from serve_app.compression.coding import Codec
 from serve_app.compression.policy import Refusal
+
+BODIES = "compression_bodies"
+INPUT_BYTES = "compression_input_bytes"
+OUTPUT_BYTES = "compression_output_bytes"
+SECONDS = "compression_seconds"
+REFUSALS = "compression_refusals"
 
 
 @dataclass(slots=True)
@@ -38,11 +44,15 @@ class Counts:
         """Count a body that stayed as it was."""
         self.refused[route, why] = self.refused.get((route, why), 0) + 1
 
-
-@dataclass(frozen=True, slots=True)
-class ProcessCounts:
-    """The counts of one process, by its name."""
-
-    process: str
-    encoded: Mapping[tuple[str, Codec], Encoded]
-    refused: Mapping[tuple[str, Refusal], int]
+    def tallies(self) -> Tallies:
+        """Return all of it as counters, which take the route and the codec or the reason for labels."""
+        tallies: dict[Series, float] = {}
+        for (route, codec), encoded in self.encoded.items():
+            labels = (route, codec.value)
+            tallies[Series(BODIES, labels)] = encoded.bodies
+            tallies[Series(INPUT_BYTES, labels)] = encoded.bytes_in
+            tallies[Series(OUTPUT_BYTES, labels)] = encoded.bytes_out
+            tallies[Series(SECONDS, labels)] = encoded.took_s
+        for (route, why), count in self.refused.items():
+            tallies[Series(REFUSALS, (route, why.value))] = count
+        return tallies

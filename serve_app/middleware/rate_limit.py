@@ -1,4 +1,4 @@
-"""How many requests a minute a merchant may send, and all who are not known together.
+"""How many requests a minute a merchant may send, and who is not known: each address, and all together.
 
 `RateLimit` and `RateLimit-Policy` stand on every answer to a request that was counted. A sliding window has no moment
 at which it is whole again, so `t` is the window: what is used now is free again after that at the latest; where a
@@ -17,14 +17,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from actors.cache.limits.limiter import Limit, Limiter, Standing, Verdict
 from actors.cache.limits.messages import WINDOW_S
+from actors.runtime.tallies import Series, Tallies
 from serve_app.middleware.authentication import Caller
+from serve_app.middleware.client_address import client_address
 from serve_app.problems import Code, Problem
 
 SENSITIVE_PART = 5
 """Sensitive operations may take a fifth of a merchant's limit: each may move money out, or change how all is served."""
+REQUESTS = "rate_limit_requests"
+STATIC_DECISIONS = "rate_limit_static_decisions"
+LEASES = "rate_limit_leases"
+RETURNED = "rate_limit_permits_returned"
+
 _MERCHANT = b"merchant"
 _SENSITIVE = b"sensitive"
 _UNKNOWN = b"unauthenticated"
+_ADDRESS = b"address"
+_LIMITS = (_MERCHANT, _SENSITIVE, _UNKNOWN, _ADDRESS)
 _WINDOW_S = int(WINDOW_S)
 _SCOPE_KEY = "rate_limit_headers"
 _LEFT = b'"%b";r=%%d;t=%d' % (_MERCHANT, _WINDOW_S)
@@ -35,8 +44,15 @@ _Headers = tuple[tuple[bytes, bytes], ...]
 class RateLimits:
     """The policies: whom each limit is for, and how high it is."""
 
-    def __init__(self, limiter: Limiter, *, merchant_per_minute: int, unknown_per_minute: int) -> None:
-        """0 is no limit. A merchant's own goes before `merchant_per_minute`."""
+    def __init__(
+        self, limiter: Limiter, *, merchant_per_minute: int, unknown_per_minute: int, address_per_minute: int = 0
+    ) -> None:
+        """0 is no limit. A merchant's own goes before `merchant_per_minute`. `address_per_minute` may be more than 0
+        only where the ingress tells whose address is to be believed."""
+        self._admitted_at_hand = 0
+        self._admitted = dict.fromkeys(_LIMITS, 0)
+        self._refused = dict.fromkeys(_LIMITS, 0)
+        self._address_per_minute = address_per_minute
         self._limiter = limiter
         self._merchant_per_minute = merchant_per_minute
         self._unknown = Limit("limit:unauthenticated", unknown_per_minute) if unknown_per_minute else None
@@ -55,27 +71,70 @@ class RateLimits:
         if not is_sensitive:
             remaining = self._limiter.take_at_hand(key, per_minute)
             if remaining is not None:
+                self._admitted_at_hand += 1
                 scope[_SCOPE_KEY] = ((b"ratelimit", _LEFT % remaining), _merchant_policy(per_minute))
                 return
         limit = Limit(key, per_minute)
         if not is_sensitive:
-            _note(scope, (_MERCHANT,), await self._limiter.take(limit))
+            await self._take(scope, (_MERCHANT,), limit)
             return
         stricter = Limit(key + ":sensitive", max(1, per_minute // SENSITIVE_PART))
-        _note(scope, (_SENSITIVE, _MERCHANT), await self._limiter.take(stricter, limit))
+        await self._take(scope, (_SENSITIVE, _MERCHANT), stricter, limit)
 
     async def admit_unknown(self, scope: Scope) -> None:
-        """Count a request of which nobody knows yet whose it is, with all others of that kind.
+        """Count a request of which nobody knows yet whose it is: with those of its address, and with all of that kind.
+
+        One that its address has too many of takes nothing of the limit of all. Where more addresses are in use than
+        there is room for, those of them that are new are counted with all others alone.
 
         Raises:
             Problem: there were too many (429).
         """
-        if self._unknown is not None:
-            _note(scope, (_UNKNOWN,), await self._limiter.take(self._unknown))
+        address = self._address_limit(scope)
+        if address is not None and self._unknown is not None:
+            await self._take(scope, (_ADDRESS, _UNKNOWN), address, self._unknown)
+        elif address is not None:
+            await self._take(scope, (_ADDRESS,), address)
+        elif self._unknown is not None:
+            await self._take(scope, (_UNKNOWN,), self._unknown)
+
+    def tallies(self) -> Tallies:
+        """Return what this process has decided since it started."""
+        counts = self._limiter.counts
+        tallies: dict[Series, float] = {
+            Series(STATIC_DECISIONS, ()): counts.static_decisions,
+            Series(LEASES, ("answered",)): counts.answered,
+            Series(LEASES, ("unanswered",)): counts.unanswered,
+            Series(RETURNED, ()): counts.returned,
+        }
+        for name in _LIMITS:
+            at_hand = self._admitted_at_hand if name is _MERCHANT else 0
+            tallies[Series(REQUESTS, (name.decode(), "admitted"))] = self._admitted[name] + at_hand
+            tallies[Series(REQUESTS, (name.decode(), "refused"))] = self._refused[name]
+        return tallies
 
     async def close(self) -> None:
-        """Ask no shard any more."""
+        """Give back permits that are left, and ask no shard any more."""
         await self._limiter.close()
+
+    def _address_limit(self, scope: Scope) -> Limit | None:
+        if not self._address_per_minute:
+            return None
+        address = client_address(scope["headers"])
+        if address is None:
+            return None
+        limit = Limit(f"limit:address:{address}", self._address_per_minute, is_minor=True)
+        return limit if self._limiter.has_room(limit) else None
+
+    async def _take(self, scope: Scope, names: Sequence[bytes], *limits: Limit) -> None:
+        """Count a request by limits of these names; refuse it where one has no permit."""
+        verdict = await self._limiter.take(*limits)
+        if verdict.admitted:
+            for name in names:
+                self._admitted[name] += 1
+        else:
+            self._refused[names[verdict.refused_by]] += 1
+        _note(scope, names, verdict)
 
 
 class RateLimitHeaders:

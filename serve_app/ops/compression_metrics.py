@@ -1,59 +1,64 @@
 """Compression for Prometheus.
 
-Each replica counts for itself, and a scrape through the gateway's port reaches one of them: its series are there, those
-of the others are not. So rates need a window of several scrapes, or each replica a scrape of its own, and sums over
-`process` must be taken of rates. A replica that starts again is another process, which begins at 0.
-
 The ratio of a window, not of all time, is
 `sum by (route, codec) (rate(..._output_bytes_total[10m])) / sum by (route, codec) (rate(..._input_bytes_total[10m]))`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 
-from serve_app.compression.counts import Encoded, ProcessCounts
+from serve_app.compression.counts import BODIES, INPUT_BYTES, OUTPUT_BYTES, REFUSALS, SECONDS
+from serve_app.ops.tally_metrics import Accounts, Counter, counter_families
 
-_LABELS = ["process", "route", "codec"]
-_COUNTERS: tuple[tuple[str, str, Callable[[Encoded], float]], ...] = (
-    ("bodies", "Bodies that were encoded.", lambda counts: counts.bodies),
-    ("input_bytes", "Bytes of those bodies before.", lambda counts: counts.bytes_in),
-    ("output_bytes", "Bytes of those bodies as they were sent.", lambda counts: counts.bytes_out),
-    ("seconds", "Time of a processor that encoding took, on the loop or in the thread.", lambda counts: counts.took_s),
+_LABELS = ("route", "codec")
+_COUNTERS = (
+    Counter(BODIES, "Bodies that were encoded.", _LABELS),
+    Counter(INPUT_BYTES, "Bytes of those bodies before.", _LABELS),
+    Counter(OUTPUT_BYTES, "Bytes of those bodies as they were sent.", _LABELS),
+    Counter(SECONDS, "Time of a processor that encoding took, on the loop or in the thread.", _LABELS),
+    Counter(
+        REFUSALS,
+        "Bodies of a kind that is encoded, for clients that accept it, that stayed as they were.",
+        ("route", "reason"),
+    ),
 )
 
 
-def compression_families(counts: ProcessCounts) -> Iterator[Metric]:
-    """Yield the metrics of one process's compression."""
-    for name, text, value in _COUNTERS:
-        family = CounterMetricFamily(f"easypay_compression_{name}", text, labels=_LABELS)
-        for (route, codec), encoded in counts.encoded.items():
-            family.add_metric([counts.process, route, codec.value], value(encoded))
-        yield family
-    yield from _results(counts)
-    refused = CounterMetricFamily(
-        "easypay_compression_refusals",
-        "Bodies of a kind that is encoded, for clients that accept it, that stayed as they were.",
-        labels=["process", "route", "reason"],
-    )
-    for (route, why), count in counts.refused.items():
-        refused.add_metric([counts.process, route, why.value], count)
-    yield refused
+def compression_families(accounts: Accounts) -> Iterator[Metric]:
+    """Yield the metrics of compression."""
+    yield from counter_families(_COUNTERS, accounts)
+    yield from _results(accounts)
 
 
-def _results(counts: ProcessCounts) -> Iterator[Metric]:
+def _results(accounts: Accounts) -> Iterator[Metric]:
     # Gauges: where flushed chunks are tiny they come out longer than they went in, and a counter cannot fall.
     saved = GaugeMetricFamily(
-        "easypay_compression_saved_bytes", "Bytes that did not have to be sent, since the start.", labels=_LABELS
+        "easypay_compression_saved_bytes",
+        "Bytes that did not have to be sent, as far as shards that run have been told.",
+        labels=_LABELS,
     )
     ratio = GaugeMetricFamily(
-        "easypay_compression_ratio", "What is left of a byte, on average since the start.", labels=_LABELS
+        "easypay_compression_ratio",
+        "What is left of a byte, on average, as far as shards that run have been told.",
+        labels=_LABELS,
     )
-    for (route, codec), encoded in counts.encoded.items():
-        labels = [counts.process, route, codec.value]
-        saved.add_metric(labels, encoded.bytes_in - encoded.bytes_out)
-        if encoded.bytes_in:
-            ratio.add_metric(labels, encoded.bytes_out / encoded.bytes_in)
+    before, after = _summed(accounts, INPUT_BYTES), _summed(accounts, OUTPUT_BYTES)
+    for labels, bytes_in in before.items():
+        bytes_out = after.get(labels, 0)
+        saved.add_metric(labels, bytes_in - bytes_out)
+        if bytes_in:
+            ratio.add_metric(labels, bytes_out / bytes_in)
     yield from (saved, ratio)
+
+
+def _summed(accounts: Accounts, name: str) -> dict[tuple[str, ...], float]:
+    """Return the sums over all shards, by labels."""
+    total: dict[tuple[str, ...], float] = {}
+    for tallies in accounts.values():
+        for series, count in tallies.items():
+            if series.name == name:
+                total[series.labels] = total.get(series.labels, 0) + count
+    return total

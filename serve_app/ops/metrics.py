@@ -1,12 +1,12 @@
 """Metrics for Prometheus.
 
-Those of the cache and the circuit breakers are of the whole gateway: whichever replica is scraped, they are the same.
-Those of compression are of the replica that answers, which their label `process` names.
+They are of the whole gateway: whichever replica is scraped, they are the same. The exceptions are what there is at the
+gate at this moment, which is that of the replica that answers; their label `process` names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 from prometheus_client import CollectorRegistry
@@ -17,14 +17,19 @@ from prometheus_client.registry import Collector
 from actors.breaker.client import BreakerBoardClient
 from actors.breaker.messages import BreakerView
 from actors.cache.client import CacheClient
+from actors.pool.lease import holder_name
 from actors.runtime.errors import ActorError
-from serve_app.compression.compressor import Compressor
+from actors.runtime.tallies import Tallies
+from serve_app.admission.admission import Figures
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response
 from serve_app.merchants.secrets import Scope
+from serve_app.ops.admission_metrics import admission_families
 from serve_app.ops.breaker_metrics import breaker_families
 from serve_app.ops.cache_metrics import cache_families
 from serve_app.ops.compression_metrics import compression_families
+from serve_app.ops.rate_limit_metrics import rate_limit_families
+from serve_app.ops.tally_metrics import Accounts
 
 _HEADERS = ((b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode()),)
 
@@ -33,11 +38,18 @@ class MetricsEndpoints:
     """Shows what Prometheus scrapes."""
 
     def __init__(
-        self, cache: CacheClient | None, compressor: Compressor | None, breakers: BreakerBoardClient | None = None
+        self,
+        cache: CacheClient | None,
+        tallies: Callable[[], Tallies],
+        at_the_gate: Callable[[], Figures],
+        breakers: BreakerBoardClient,
     ) -> None:
+        """``tallies`` are those of this process alone: they are shown where there is no cache to tell of them."""
         self._cache = cache
+        self._tallies = tallies
+        self._at_the_gate = at_the_gate
         self._breakers = breakers
-        self._compressor = compressor
+        self._process = holder_name("gateway")
 
     def operations(self) -> Sequence[Operation]:
         """Return the operations of this slice."""
@@ -51,9 +63,17 @@ class MetricsEndpoints:
     async def metrics(self, _: Call) -> Response:
         """Show the metrics as they are now, in Prometheus's text format."""
         snapshots = await self._cache.snapshots() if self._cache is not None else {}
-        of_compression = compression_families(self._compressor.counts) if self._compressor is not None else ()
-        of_breakers = breaker_families(await _views(self._breakers)) if self._breakers is not None else ()
-        return Response(200, exposition(chain(cache_families(snapshots), of_breakers, of_compression)), _HEADERS)
+        accounts: Accounts = {shard: found.tallies for shard, found in snapshots.items() if found is not None}
+        if self._cache is None:
+            accounts = {self._process: self._tallies()}
+        families = chain(
+            cache_families(snapshots),
+            rate_limit_families(accounts),
+            admission_families(accounts, self._at_the_gate(), self._process),
+            breaker_families(await _views(self._breakers)),
+            compression_families(accounts),
+        )
+        return Response(200, exposition(families), _HEADERS)
 
 
 async def _views(board: BreakerBoardClient) -> Sequence[BreakerView] | None:

@@ -69,7 +69,7 @@ def started(replicas: int, settings: Mapping[str, str] | None = None) -> Iterato
     folder.chmod(0o755)
     data = folder / "data"
     try:
-        command = [*_easypay(), "up", "--detach", "--json", "--data-dir", str(data)]
+        command = [*easypay_command(), "up", "--detach", "--json", "--data-dir", str(data)]
         command += ["--port", str(free_port()), "--replicas", str(replicas)]
         environment = {**os.environ, **ENVIRONMENT, **(settings or {})}
         result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=UP_TIMEOUT_S)
@@ -77,9 +77,20 @@ def started(replicas: int, settings: Mapping[str, str] | None = None) -> Iterato
             raise GatewayFailed(f"`{' '.join(command)}` ended with {result.returncode}")
         yield Gateway.from_json(result.stdout)
     finally:
-        down = [*_easypay(), "down", "--data-dir", str(data)]
+        down = [*easypay_command(), "down", "--data-dir", str(data)]
         subprocess.run(down, stdout=sys.stderr, timeout=DOWN_TIMEOUT_S)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_key(gateway: Gateway, merchant: str, *, rate_limit: int) -> str:
+    """Return a key of a new merchant who may send so many requests a minute; 0: without a limit."""
+    command = [*easypay_command(), "keys", "create", "--merchant", merchant, "--rate-limit", str(rate_limit)]
+    command += ["--json", "--data-dir", gateway.data_dir]
+    made = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=DOWN_TIMEOUT_S)
+    if made.returncode != 0:
+        raise GatewayFailed(f"no key for {merchant}: `easypay keys create` ended with {made.returncode}")
+    key: str = json.loads(made.stdout)["api_key"]
+    return key
 
 
 @contextmanager
@@ -88,7 +99,7 @@ def attached(path: Path) -> Iterator[Gateway]:
     yield Gateway.from_json(path.read_text())
 
 
-def _easypay() -> list[str]:
+def easypay_command() -> list[str]:
     """Return the command of this very Python's installation, not of another on the PATH."""
     script = Path(sys.executable).with_name("easypay")
     return [str(script)] if script.exists() else [sys.executable, "-m", "cluster.cli"]

@@ -31,6 +31,7 @@ class Target:
     keyed: bool = False
     method: str = "POST"
     ids: tuple[str, ...] = ()
+    accept_encoding: str | None = None
 
     @property
     def host(self) -> str:
@@ -42,7 +43,8 @@ class Target:
 
     @property
     def path(self) -> str:
-        return urlsplit(self.url).path
+        parts = urlsplit(self.url)
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
     def pieces(self) -> tuple[bytes, bytes]:
         """Return the request's bytes before and after its key or id; with neither, their sum is the whole request."""
@@ -53,6 +55,8 @@ class Target:
             lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
         if self.authorization:
             lines.append(f"Authorization: {self.authorization}")
+        if self.accept_encoding:
+            lines.append(f"Accept-Encoding: {self.accept_encoding}")
         if self.ids:
             return start.encode(), "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
         if self.keyed:

@@ -8,7 +8,9 @@ import time
 from collections import Counter
 
 import aiohttp
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.chaos.replicas import replica_urls
 from tests.e2e.gateway import RunningGateway
@@ -19,6 +21,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 # At or below 600 a minute each request is counted at the shard.
 _SMALL, _LARGE = 60, 900
+_TOLD_WITHIN_S = 20.0
+_SCRAPES = 20
 _OPENS_WITHIN_S = 90.0
 """A shard that started on old data lends nothing for a window and a lease, 66 s."""
 
@@ -87,3 +91,56 @@ def test_an_answer_says_how_its_limit_stands(gateway: RunningGateway) -> None:
         refund = merchant.post(f"/v1/payments/{paid.json()['id']}/refunds", {"amount": 100})
         assert refund.status_code == 201
         assert refund.headers["ratelimit-policy"] == '"sensitive";q=200;w=60, "merchant";q=1000;w=60'
+
+
+def test_without_a_trusted_proxy_no_header_is_believed(anonymous: httpx.Client) -> None:
+    """Whatever address a client claims, it is counted with all others, and by nothing else."""
+    left: list[int] = []
+    for number in range(4):
+        answer = anonymous.get("/v1/payments", headers={"X-Forwarded-For": f"198.51.100.{number}"})
+        assert answer.status_code == 401
+        assert answer.headers["ratelimit-policy"] == '"unauthenticated";q=6000;w=60'
+        left.append(int(answer.headers["ratelimit"].split(";")[1].removeprefix("r=")))
+    assert all(0 < each < 6000 for each in left)
+
+
+def test_whichever_replica_is_scraped_shows_the_requests_of_all(gateway: RunningGateway) -> None:
+    """Each request once, a moment after it was decided."""
+    urls = list(replica_urls(gateway.data_dir).values())
+    assert len(urls) == 2
+    series = {"limit": "merchant", "outcome": "admitted"}
+    with new_merchant(gateway, "--rate-limit", "1000") as merchant:
+        before = _settled(gateway, urls, series)
+        statuses, _ = asyncio.run(_offer(gateway, merchant, 60))
+        assert statuses == {200: 60}
+        after = eventually(
+            lambda: [_scraped(gateway, url, series) for url in urls],
+            lambda counts: counts == [before + 60] * 2,
+            within_s=_TOLD_WITHIN_S,
+        )
+        assert after == [before + 60] * 2
+
+
+def _settled(gateway: RunningGateway, urls: list[str], series: dict[str, str]) -> float:
+    """Return a count once nothing that earlier tests did is still on its way."""
+    counts: list[float] = []
+
+    def read() -> list[float]:
+        counts.extend(_scraped(gateway, url, series) for url in urls)
+        return counts[-_SCRAPES:]
+
+    settled = eventually(read, lambda last: len(last) == _SCRAPES and len(set(last)) == 1, within_s=_TOLD_WITHIN_S)
+    return settled[0]
+
+
+def _scraped(gateway: RunningGateway, url: str, labels: dict[str, str]) -> float:
+    """Return a count of decisions as one replica shows it, over all shards."""
+    answer = httpx.get(
+        f"{url}/metrics", headers={"Authorization": f"Bearer {gateway.facts['admin_key']}"}, timeout=30
+    ).raise_for_status()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name == "easypay_rate_limit_requests_total" and labels.items() <= sample.labels.items()
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from enum import Enum, auto
 
+from actors.cache.limits.counts import LimiterCounts
 from actors.cache.limits.ledger import EXACT_MAX
 from actors.cache.limits.messages import LEASE_S, TICK_S, WINDOW_S, PermitAnswer, PermitAsk
 from actors.cache.limits.spending import Spending
@@ -43,6 +44,7 @@ class PermitBucket:
 
     __slots__ = (
         "_asked_waiting",
+        "_counts",
         "_held",
         "_is_static",
         "_lease_s",
@@ -60,21 +62,33 @@ class PermitBucket:
         "_spending",
         "_window_s",
         "is_asking",
+        "is_minor",
         "key",
         "limit",
         "used_at",
     )
 
     def __init__(
-        self, key: str, limit: int, *, processes: int, lease_s: float = LEASE_S, window_s: float = WINDOW_S
+        self,
+        key: str,
+        limit: int,
+        *,
+        processes: int,
+        is_minor: bool = False,
+        counts: LimiterCounts | None = None,
+        lease_s: float = LEASE_S,
+        window_s: float = WINDOW_S,
     ) -> None:
-        """``processes``: how many there are at least, also where no shard has said so."""
+        """``processes``: how many there are at least, also where no shard has said so. Static decisions are counted in
+        ``counts``."""
         assert limit > 0
         assert processes > 0
         self.key = key
         self.limit = limit
         self.is_asking = False
         self.used_at = -math.inf
+        self.is_minor = is_minor
+        self._counts = counts or LimiterCounts()
         self._processes = self._processes_min = processes
         self._lease_s = lease_s
         self._window_s = window_s
@@ -93,6 +107,11 @@ class PermitBucket:
         self._asked_waiting = 0
 
     @property
+    def held(self) -> int:
+        """Permits at hand, if the lease has not run out."""
+        return self._held
+
+    @property
     def share(self) -> int:
         """What this process may spend in a window while it keeps to its static share."""
         return max(1, self.limit // self._processes)
@@ -105,6 +124,7 @@ class PermitBucket:
             self._spending.note(now)
             return Taking.TAKEN if self._held > self._low or self.is_asking else Taking.TAKEN_LOW
         if self._is_static:
+            self._counts.static_decisions += 1
             if self._spending.in_window(now) >= self.share:
                 return Taking.REFUSED
             self._spending.note(now)
@@ -152,7 +172,24 @@ class PermitBucket:
         self._number, self._sent_at, self._asked_waiting = number, now, waiting
         ahead = 0 if self.limit <= EXACT_MAX or self._is_unused(now) else max(0, self._size - self._held)
         spent = self._spending.tell(now)
-        return PermitAsk(self.key, self.limit, number, self._spending.total, spent, self._held, waiting, ahead)
+        return PermitAsk(
+            self.key, self.limit, number, self._spending.total, spent, self._held, waiting, ahead, self.is_minor
+        )
+
+    def give_back(self, now: float, number: int) -> PermitAsk | None:
+        """Return what tells the shard that nothing is held any more, None where it need not hear of this key.
+
+        From then on the key keeps to its static share. An answer to a question that is out is not taken: what that was
+        granted is given back too, by the higher number.
+        """
+        told = None
+        if self.is_asking or self._spending.untold or now < self._lease_until:
+            self._spending.untell()
+            spent = self._spending.tell(now)
+            told = PermitAsk(self.key, self.limit, number, self._spending.total, spent, 0, 0, 0, self.is_minor)
+        self._held = 0
+        self.failed()
+        return told
 
     def answered(self, now: float, answer: PermitAnswer) -> None:
         """Take the answer to the last question; any other is passed over."""

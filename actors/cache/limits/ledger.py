@@ -13,6 +13,8 @@ EXACT_MAX = 600
 """Up to this limit nothing is lent ahead of need: each request asks the shard, ten a second of a key at the most."""
 _AHEAD_PART = 0.04
 KEYS_MAX = 50_000
+_MINOR_PART = 0.5
+"""Of the keys that there is room for, those up to which minor ones are taken."""
 
 
 class _Holding:
@@ -66,6 +68,9 @@ class PermitLedger:
 
     Lending ahead is bounded to 4 % of the limit for all processes together, and near the limit to half of what is left,
     so that less than that lies unused with one process while another is refused.
+
+    A key for which there is no room has processes keep to their static shares. For minor keys room ends at half, so
+    that strangers, who can make up as many as they like, take none from merchants.
 
     Source: leases, Gray and Cheriton, SOSP 1989; limits shared by many, Raghavan et al., "Cloud control with
     distributed rate limiting", SIGCOMM 2007.
@@ -131,7 +136,8 @@ class PermitLedger:
         """Return the key's account, None where there are too many."""
         account = self._accounts.get(ask.key)
         if account is None:
-            if len(self._accounts) >= self._keys_max:
+            room = int(self._keys_max * _MINOR_PART) if ask.is_minor else self._keys_max
+            if len(self._accounts) >= room:
                 return None
             tick_s = 0.0 if ask.limit <= EXACT_MAX else TICK_S
             account = self._accounts[ask.key] = _Account(tick_s)

@@ -7,33 +7,30 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from actors.cache.limits.bucket import PermitBucket, Taking
-from actors.cache.limits.messages import ASKS_MAX, PermitAnswer, PermitAsk
+from actors.cache.limits.counts import LimiterCounts
+from actors.cache.limits.messages import ASKS_MAX, PermitAnswer, PermitShard
+from actors.cache.limits.returning import Return, give_back
 from actors.runtime.errors import ActorError, Overloaded
 
 CHECK_EVERY_S = 1.0
 KEYS_MAX = 50_000
+MINOR_KEYS_MAX = 10_000
 _ROUNDS_MAX = 5
 """A request that met no permit after so many answers is refused: others, who came before it, have taken them."""
 
 _logger = logging.getLogger(__name__)
 
 
-class PermitShard(Protocol):
-    """The way to the shard of some keys; it compares by identity, and leads nowhere once the keys are another's."""
-
-    async def permits(self, asks: Sequence[PermitAsk]) -> Sequence[PermitAnswer]:
-        """Ask, and return the answers in order. Safe to repeat. Raises ``ActorError``."""
-        ...
-
-
 class Limit(NamedTuple):
-    """So many permits a minute of one key; more than 0."""
+    """So many permits a minute of one key; more than 0. ``is_minor``: strangers can make up as many keys of its kind as
+    they like, so that these have a bound of their own."""
 
     key: str
     per_minute: int
+    is_minor: bool = False
 
 
 class Standing(NamedTuple):
@@ -45,11 +42,12 @@ class Standing(NamedTuple):
 
 class Verdict(NamedTuple):
     """Whether a request may go on. ``standings`` are those of its limits, in order; one that is refused may come again
-    after ``retry_in_s``."""
+    after ``retry_in_s``, and ``refused_by`` is the place of the limit that had no permit."""
 
     admitted: bool
     standings: tuple[Standing, ...]
     retry_in_s: float = 0.0
+    refused_by: int = -1
 
 
 class _Entry:
@@ -82,12 +80,16 @@ class Limiter:
         processes: int,
         clock: Callable[[], float] = time.monotonic,
         keys_max: int = KEYS_MAX,
+        minor_keys_max: int = MINOR_KEYS_MAX,
     ) -> None:
         """``processes``: how many share the limits, at least."""
+        self.counts = LimiterCounts()
         self._shard_of = shard_of
         self._processes = processes
         self._clock = clock
         self._keys_max = keys_max
+        self._minor_keys_max = minor_keys_max
+        self._minor_keys = 0
         self._entries: dict[str, _Entry] = {}
         self._due: dict[PermitShard, dict[_Entry, None]] = {}
         self._asking: dict[PermitShard, asyncio.Task[None]] = {}
@@ -99,13 +101,25 @@ class Limiter:
         return len(self._entries)
 
     async def close(self) -> None:
-        """Ask no more. What is held expires with its lease."""
+        """Give back what was lent and not spent, and ask no more; takes little more than a second. Safe to repeat.
+
+        Without it the shard would take those permits for spent once their lease has run out, for a window. A shard that
+        does not answer does so still. Whatever is taken after this is of the static shares.
+        """
+        shard_of, self._shard_of = self._shard_of, None
         if self._timer is not None:
             self._timer.cancel()
         tasks = list(self._asking.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._due.clear()
+        if shard_of is not None:
+            await self._give_back(shard_of)
+
+    def has_room(self, limit: Limit) -> bool:
+        """Say whether ``take`` can count a limit: a minor one may be too many."""
+        return not limit.is_minor or limit.key in self._entries or self._minor_keys < self._minor_keys_max
 
     def take_at_hand(self, key: str, per_minute: int) -> int | None:
         """Take one permit of a limit if it is at hand, and return how many are left; costs two microseconds.
@@ -141,7 +155,8 @@ class Limiter:
             if taking is Taking.REFUSED or rounds == _ROUNDS_MAX:
                 if entry.bucket.is_worth_asking(now):
                     self._ask(entry)
-                return Verdict(False, _standings(entries, now), entry.bucket.retry_in_s(now))
+                standings, retry_in_s = _standings(entries, now), entry.bucket.retry_in_s(now)
+                return Verdict(False, standings, retry_in_s, entries.index(entry))
             rounds += 1
             await self._wait(entry)
 
@@ -173,9 +188,13 @@ class Limiter:
         return entry
 
     def _open(self, limit: Limit) -> _Entry:
-        if len(self._entries) >= self._keys_max:
+        if not self.has_room(limit) or len(self._entries) - self._minor_keys >= self._keys_max:
             raise Overloaded("the rate limits", CHECK_EVERY_S)
-        entry = self._entries[limit.key] = _Entry(PermitBucket(limit.key, limit.per_minute, processes=self._processes))
+        bucket = PermitBucket(
+            limit.key, limit.per_minute, processes=self._processes, is_minor=limit.is_minor, counts=self.counts
+        )
+        entry = self._entries[limit.key] = _Entry(bucket)
+        self._minor_keys += limit.is_minor
         if self._shard_of is None:
             entry.bucket.failed()
         if self._timer is None:
@@ -187,7 +206,7 @@ class Limiter:
         now = self._clock()
         over = [key for key, entry in self._entries.items() if entry.bucket.is_over(now)]
         for key in over:
-            del self._entries[key]
+            self._minor_keys -= self._entries.pop(key).bucket.is_minor
         if self._shard_of is not None:
             for entry in self._entries.values():
                 if entry.bucket.is_due(now):
@@ -234,10 +253,24 @@ class Limiter:
         now = self._clock()
         for entry, answer in zip(batch, answers, strict=False):
             entry.bucket.answered(now, answer)
+        self.counts.answered += len(answers)
+        self.counts.unanswered += len(batch) - len(answers)
         for entry in batch[len(answers) :]:
             entry.bucket.failed()
         for entry in batch:
             entry.wake()
+
+    async def _give_back(self, shard_of: Callable[[str], PermitShard]) -> None:
+        now = self._clock()
+        returns: dict[PermitShard, list[Return]] = {}
+        for entry in self._entries.values():
+            held = entry.bucket.held
+            ask = entry.bucket.give_back(now, self._next_number())
+            if ask is not None:
+                returns.setdefault(shard_of(ask.key), []).append(Return(ask, held))
+            # One that was due, and in no question yet.
+            entry.wake()
+        self.counts.returned += await give_back(returns)
 
     def _next_number(self) -> int:
         self._number += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 WINDOW_S = 60.0
 """A limit is so many permits in any span of this length."""
@@ -20,7 +21,8 @@ class PermitAsk(NamedTuple):
 
     ``number`` rises with every question of the process. ``spent``: pairs of how many seconds ago and how many, oldest
     first, that no answer has confirmed; ``spent_total`` counts those and all before. ``held`` are at hand and unspent.
-    ``waiting`` requests need a permit now, ``ahead`` is what the process would like to have besides.
+    ``waiting`` requests need a permit now, ``ahead`` is what the process would like to have besides. ``is_minor``: its
+    key is one of very many that strangers can make up, and gives way to others where there is no room.
     """
 
     key: str
@@ -31,6 +33,7 @@ class PermitAsk(NamedTuple):
     held: int
     waiting: int
     ahead: int
+    is_minor: bool = False
 
 
 class PermitAnswer(NamedTuple):
@@ -49,3 +52,11 @@ class PermitAnswer(NamedTuple):
     owners: int
     life: str
     is_static: bool
+
+
+class PermitShard(Protocol):
+    """The way to the shard of some keys; it compares by identity, and leads nowhere once the keys are another's."""
+
+    async def permits(self, asks: Sequence[PermitAsk]) -> Sequence[PermitAnswer]:
+        """Ask, and return the answers in order. Safe to repeat. Raises ``ActorError``."""
+        ...

@@ -60,7 +60,7 @@ def _figure(name: str, body: bytes, headers: list[tuple[bytes, bytes]]) -> PathF
         await json_response(200, body).send(send)
 
     scope = {"type": "http", "method": "POST", "path": "/v1/payments", "headers": [*_HEADERS, *headers]}
-    wrapped = Compression(app, Compressor("bench", LoopLagProbe().read))
+    wrapped = Compression(app, Compressor(LoopLagProbe().read))
     alone, added = [], []
     for _ in range(_ROUNDS):
         # One after the other, so that both have the same share of a machine whose speed changes.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.cache.counts import Account, ModelMetrics, Report, Reporter, Untold, summed
+from actors.runtime.tallies import Series
 
 _SHARDS = st.sampled_from(["a", "b", "c"])
 _MODELS = st.sampled_from(["payment", "refund"])
@@ -18,7 +19,8 @@ class _Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.counts: dict[str, ModelMetrics] = {}
-        untold = Untold(self.counts)
+        self.tallies: dict[Series, float] = {}
+        untold = Untold(self.counts, lambda: self.tallies)
         self.reporters = {shard: Reporter(untold) for shard in ("a", "b", "c")}
 
 
@@ -38,6 +40,8 @@ class Telling(RuleBasedStateMachine):
         metrics.near_hits += count
         metrics.bypasses["away"] = metrics.bypasses.get("away", 0) + count
         metrics.shard_s.record(took / 8, count)
+        tallies = self.processes[process].tallies
+        tallies[Series(model, ())] = tallies.get(Series(model, ()), 0) + count
 
     @rule(process=st.integers(0, 1), shard=_SHARDS, arrives=st.booleans(), is_answered=st.booleans())
     def tell(self, process: int, shard: str, arrives: bool, is_answered: bool) -> None:
@@ -67,6 +71,9 @@ class Telling(RuleBasedStateMachine):
         for model, metrics in told.items():
             assert metrics.near_hits <= happened[model].near_hits
             assert metrics.shard_s.count == metrics.near_hits == metrics.bypasses["away"]
+            assert metrics.near_hits == sum(
+                account.tallies.get(Series(model, ()), 0) for account in self.accounts.values()
+            )
 
     def teardown(self) -> None:
         """In the end everything has been told."""

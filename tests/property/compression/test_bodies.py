@@ -64,7 +64,7 @@ async def test_every_body_can_be_read_by_its_client(
     members_given = members or []
     field = ", ".join(name + weight for name, weight in members_given).encode()
     headers = [(b"accept-encoding", field)] if members is not None else []
-    compression = Compression(app, Compressor("test", lambda: LoopLag(lag_ms / 1000, 0.0)))
+    compression = Compression(app, Compressor(lambda: LoopLag(lag_ms / 1000, 0.0, lag_ms / 1000)))
     answer = await ask(compression, "GET", "/x", headers=headers)
     coding = answer.header("content-encoding")
     event(f"coding {coding}")

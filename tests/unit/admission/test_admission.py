@@ -97,8 +97,15 @@ async def test_a_full_queue_makes_room_for_what_is_more_important() -> None:
         await _enter(admission, Work.FINISHING, merchant="other")
     first.release()
     (await capture).release()
-    refused = admission.figures().refused
-    assert refused == {("listing", "outranked"): 1, ("finishing", "queue_full"): 1}
+    counts = {series.labels: count for series, count in admission.tallies().items()}
+    assert counts == {
+        ("finishing", "admitted"): 1,
+        ("creating", "admitted"): 1,
+        ("finishing", "waited"): 1,
+        ("listing", "waited"): 1,
+        ("listing", "refused_outranked"): 1,
+        ("finishing", "refused_queue_full"): 1,
+    }
 
 
 async def test_who_would_wait_too_long_is_refused_at_once() -> None:

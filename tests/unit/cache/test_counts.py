@@ -10,10 +10,11 @@ from typing import TypeVar
 import pytest
 
 from actors.cache.client import CacheClient, Loaded
-from actors.cache.counts import ModelMetrics, summed
+from actors.cache.counts import SERIES_MAX, Account, ModelMetrics, Report, summed
 from actors.cache.messages import ShardSnapshot
 from actors.cache.second_level import SecondLevel
 from actors.cache.sharding.stored import shard_names
+from actors.runtime.tallies import Series
 from tests.unit.cache.simulated_ring import SimulatedRing
 from tests.unit.cache.simulation import (
     SimulatedDatabase,
@@ -263,3 +264,41 @@ def test_what_redis_answers_is_counted_by_model() -> None:
         assert second.finds["payment"].find_s.total > 0
 
     _play(story)
+
+
+def test_shards_have_the_sum_of_what_all_processes_tally() -> None:
+    """Whoever asks; one that has ended stays in it with all that it counted, and a new series comes with 0."""
+
+    async def story(processes: list[SimulatedProcess], shards: list[SimulatedShard]) -> None:
+        admitted, refused = Series("requests", ("admitted",)), Series("requests", ("refused",))
+        counts = [{admitted: 0.0, refused: 0.0} for _ in processes]
+        for process, tallies in zip(processes, counts, strict=True):
+            process.cache.tell_of(lambda tallies=tallies: tallies)  # type: ignore[misc]
+        await asyncio.sleep(_TOLD_WITHIN_S)
+        assert await _tallies(shards) == {admitted: 0, refused: 0}
+        for _ in range(5):
+            counts[0][admitted] += 3
+            counts[1][admitted] += 0.5
+            await asyncio.sleep(_TOLD_WITHIN_S)
+        assert await _tallies(shards) == {admitted: 17.5, refused: 0}
+        counts[0][admitted] += 100
+        await processes[0].cache.close()
+        assert await _tallies(shards) == {admitted: 117.5, refused: 0}
+
+    _play(story)
+
+
+def test_an_account_has_so_many_series_and_no_more() -> None:
+    """A defect that made up labels would cost the shard no memory without end."""
+    account = Account()
+    account.take("a", Report(1, {}, {Series("x", (str(number),)): 1 for number in range(SERIES_MAX + 5)}))
+    account.take("a", Report(2, {}, {Series("x", ("0",)): 1}))
+    assert (len(account.tallies), account.tallies[Series("x", ("0",))]) == (SERIES_MAX, 2)
+
+
+async def _tallies(shards: list[SimulatedShard]) -> dict[Series, float]:
+    total: dict[Series, float] = {}
+    for snapshot in await _snapshots(shards):
+        for series, count in snapshot.tallies.items():
+            total[series] = total.get(series, 0) + count
+    return total

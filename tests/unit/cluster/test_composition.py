@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cluster.composition import compose
 from cluster.settings import Settings
 
@@ -18,3 +20,15 @@ def test_limits_and_replicas_reach_the_gateway() -> None:
     config = compose(settings)
     assert (config.replicas, config.rate_limit_per_minute) == (3, 70)
     assert config.rate_limit_unauthenticated_per_minute == 0
+
+
+@pytest.mark.parametrize(("proxies", "per_minute"), [(("10.0.0.0/8",), 80), ((), 0)])
+def test_addresses_are_counted_only_behind_a_proxy_that_is_trusted(proxies: tuple[str, ...], per_minute: int) -> None:
+    """Elsewhere the address may be that of a proxy which forwards for everybody."""
+    settings = Settings(
+        database_url="postgresql://app@db/x",
+        api_key_pepper="p" * 32,
+        trusted_proxies=proxies,
+        rate_limit_address_per_minute=80,
+    )
+    assert compose(settings).rate_limit_address_per_minute == per_minute

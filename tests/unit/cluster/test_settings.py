@@ -33,6 +33,7 @@ def test_defaults_are_those_of_the_public_contract() -> None:
     assert (settings.redis_pool_size, settings.max_queue_size, settings.max_workers) == (10, 1000, 0)
     assert (settings.rate_limit_per_minute, settings.performance_alert_threshold) == (6000, 0.8)
     assert settings.rate_limit_unauthenticated_per_minute == 6000
+    assert settings.rate_limit_address_per_minute == 600
     assert (settings.http_host, settings.http_port, settings.listens_publicly) == ("127.0.0.1", 8000, False)
     assert settings.performance_monitoring_enabled is True
     assert settings.webhook_allow_loopback is False
@@ -50,6 +51,7 @@ def test_defaults_are_those_of_the_public_contract() -> None:
         ("PERFORMANCE_ALERT_THRESHOLD", "80", "less than or equal to 1"),
         ("RATE_LIMIT_PER_MINUTE", "-1", "greater than or equal to 0"),
         ("RATE_LIMIT_UNAUTHENTICATED_PER_MINUTE", "-1", "greater than or equal to 0"),
+        ("RATE_LIMIT_ADDRESS_PER_MINUTE", "-1", "greater than or equal to 0"),
         ("HTTP_PORT", "70000", "less than or equal to 65535"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense", "nonsense"),
         ("TLS_CERTIFICATE", "/no/such/file.pem", "no such file"),

@@ -37,7 +37,7 @@ class _Threads:
 
 
 def _compressor(lag_ms: float = 0.0, clock: Callable[[], float] | None = None) -> Compressor:
-    return Compressor("p-1", lambda: LoopLag(lag_ms / 1000, 0.0), clock=clock or _Threads())
+    return Compressor(lambda: LoopLag(lag_ms / 1000, 0.0, lag_ms / 1000), clock=clock or _Threads())
 
 
 async def test_a_whole_body_is_encoded_and_counted() -> None:
@@ -47,7 +47,6 @@ async def test_a_whole_body_is_encoded_and_counted() -> None:
         body = await compressor.encode("/a", _GZIP_1, _TEXT)
         assert decode("gzip", body) == _TEXT
     counts = compressor.counts
-    assert counts.process == "p-1"
     [(key, total)] = counts.encoded.items()
     assert key == ("/a", Codec.GZIP)
     assert (total.bodies, total.bytes_in, total.bytes_out) == (2, 2 * len(_TEXT), 2 * len(body))

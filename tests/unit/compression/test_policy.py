@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -133,22 +134,27 @@ _Times = tuple[list[float], list[float]]
 _Chooser = Callable[[float], Coding | Refusal]
 
 
-def _serve(utilisation: float, choose: _Chooser, seed: int = 1, requests: int = 15_000) -> _Times:
+def _serve(
+    utilisation: float, choose: _Chooser, seed: int = 1, requests: int = 15_000, pauses: tuple[float, ...] = ()
+) -> _Times:
     """Play a trace: one loop, arrivals at random, and each answer a page of 10 KB.
 
     Returns the milliseconds of each request for a client that is near and for one behind the link of the formula. The
-    lag is what a probe of the loop would average.
+    lag is what a probe of the loop would average. At each of the `pauses`, in milliseconds, the loop stands for 28.
     """
     draw, learnt, lag = random.Random(seed), Learnt(), LagWindow()
     near: list[float] = []
     far: list[float] = []
     arrival = free = next_sample = 0.0
+    ahead = deque(pauses)
     for _ in range(requests):
         arrival += draw.expovariate(utilisation / SERVICE_MS)
+        while ahead and ahead[0] <= arrival:
+            free = max(free, ahead.popleft()) + 28.0
         while next_sample <= arrival:
             lag.add(max(0.0, free - next_sample) / 1000, next_sample / 1000)
             next_sample += INTERVAL_S * 1000
-        coding = choose(lag.read(arrival / 1000).average_s * 1000)
+        coding = choose(lag.read(arrival / 1000).steady_s * 1000)
         came, overhead_ms = Expected(_PAGE, 0.0), 0.0
         if isinstance(coding, Coding):
             came, overhead_ms = learnt.expected("/a", coding, _PAGE), OVERHEAD_MS
@@ -177,10 +183,27 @@ def test_on_a_busy_loop_the_median_is_that_without_compression(
     assert statistics.median(always) > 1.5 * statistics.median(plain_near)
 
 
-@pytest.mark.parametrize("utilisation", [0.1, 0.5])
-def test_on_an_idle_loop_a_client_that_is_far_waits_less(utilisation: float) -> None:
+@pytest.mark.parametrize(("utilisation", "less_ms"), [(0.1, 6), (0.4, 6), (0.5, 4)])
+def test_on_an_idle_loop_a_client_that_is_far_waits_less(utilisation: float, less_ms: float) -> None:
     """By most of the 8 ms that the page takes over its link, while a near one waits for what encoding takes."""
     plain_near, plain_far = _serve(utilisation, lambda _: Refusal.BUSY)
     near, far = _serve(utilisation, _adaptive(_ALL))
-    assert statistics.median(far) < statistics.median(plain_far) - 6
+    assert statistics.median(far) < statistics.median(plain_far) - less_ms
     assert statistics.median(near) < statistics.median(plain_near) + 0.15
+
+
+def test_a_pause_now_and_then_does_not_stop_compression() -> None:
+    """One that the probe sees costs the bodies of a sample or two; pauses in a row are a queue, and end it."""
+    chosen: list[Coding | Refusal] = []
+    adaptive = _adaptive(_ALL)
+
+    def choose(lag_ms: float) -> Coding | Refusal:
+        chosen.append(adaptive(lag_ms))
+        return chosen[-1]
+
+    # Just before a sample is due, every two seconds.
+    _serve(0.1, choose, requests=6_000, pauses=tuple(2_000.0 * number - 0.01 for number in range(1, 15)))
+    assert chosen.count(Refusal.BUSY) < 0.12 * len(chosen)
+    chosen.clear()
+    _serve(0.1, choose, requests=6_000, pauses=tuple(2_000 + 28.0 * number for number in range(100)))
+    assert chosen.count(Refusal.BUSY) > 100

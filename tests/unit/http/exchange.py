@@ -222,10 +222,15 @@ class Lines(BatchedLines):
         return b"".join(self._chunks).decode().splitlines(keepends=True)
 
 
-def limits_of(merchant_per_minute: int = 0, unknown_per_minute: int = 0) -> RateLimits:
+def limits_of(
+    merchant_per_minute: int = 0, unknown_per_minute: int = 0, address_per_minute: int = 0, addresses_max: int = 100
+) -> RateLimits:
     """Return limits of a process that is alone, and so has a static share that is the whole; 0: no limit."""
     return RateLimits(
-        Limiter(None, processes=1), merchant_per_minute=merchant_per_minute, unknown_per_minute=unknown_per_minute
+        Limiter(None, processes=1, minor_keys_max=addresses_max),
+        merchant_per_minute=merchant_per_minute,
+        unknown_per_minute=unknown_per_minute,
+        address_per_minute=address_per_minute,
     )
 
 
@@ -243,5 +248,5 @@ def edge(
 ) -> ASGIApp:
     """Return the whole stack around endpoints, as the gateway assembles it."""
     faults = Faults(Router(things.operations(), keys or Keys(), limits or limits_of(), admission or admission_of()))
-    compression = Compression(faults, Compressor("test", LoopLagProbe().read))
+    compression = Compression(faults, Compressor(LoopLagProbe().read))
     return RequestId(RateLimitHeaders(AccessLog(compression, lines or Lines())))

@@ -121,3 +121,23 @@ def test_it_remembers_so_many_keys_and_forgets_those_of_which_nothing_counts() -
     clock.advance(WINDOW_S + LEASE_S + 1)
     assert ledger.answer("a", other._replace(number=3)).granted == 1
     assert len(ledger) == 1
+
+
+def test_minor_keys_get_half_of_the_room() -> None:
+    """Past it they keep to static shares, and other keys are counted all the same."""
+    ledger = _ledger(ManualClock(), keys_max=4)
+    minor = [_ask(1, waiting=1)._replace(key=f"limit:{number}", is_minor=True) for number in range(3)]
+    assert [ledger.answer("a", ask).is_static for ask in minor] == [False, False, True]
+    others = [ask._replace(key=f"{ask.key}:other", is_minor=False) for ask in minor]
+    assert [ledger.answer("a", ask).is_static for ask in others] == [False, False, True]
+
+
+def test_what_a_process_gives_back_at_its_end_is_free() -> None:
+    """At once, and only what it spent counts for a window."""
+    clock = ManualClock()
+    ledger = _ledger(clock)
+    assert ledger.answer("a", _ask(1, waiting=10)).granted == 10
+    ledger.answer("a", _ask(2, spent=3))
+    assert ledger.answer("b", _ask(1, waiting=10)).granted == 7
+    clock.advance(LEASE_S)
+    assert ledger.answer("c", _ask(1, waiting=10)).granted == 0

@@ -194,11 +194,95 @@ async def test_a_limit_that_is_changed_holds_from_then_on() -> None:
 
 @_virtually
 async def test_it_ends_in_the_middle_of_a_question() -> None:
-    """Whoever waits hears of it at once."""
+    """Whoever waits hears of it at once, and a shard that is silent holds the end up for a second."""
     shard = LocalShard(open_ledger(), delay_s=5)
     limiter = Limiter(lambda _: shard, processes=1, clock=now)
     taking = asyncio.ensure_future(limiter.take(_SMALL))
     await asyncio.sleep(0.01)
+    closing = asyncio.ensure_future(limiter.close())
+    assert (await taking).admitted
+    assert now() < 0.02
+    await closing
+    assert now() < 1.1
+    assert limiter.counts.returned == 0
+
+
+@_virtually
+async def test_what_a_process_has_left_is_had_by_another_when_it_ends() -> None:
+    """All of the limit, at once: what was spent counts, what was not is back."""
+    ledger = open_ledger()
+    ending, other = (_limiter(LocalShard(ledger, name), 2) for name in "ab")
+    assert await _take(ending, _LARGE, 40) == 40
+    await asyncio.sleep(0.01)
+    await ending.close()
+    assert ending.counts.returned > 0
+    assert await _take(other, _LARGE, 7000) == _LARGE.per_minute - 40
+
+
+@_virtually
+async def test_without_giving_back_the_limit_is_short_of_it() -> None:
+    """For a window: permits of a process that falls silent are taken for spent."""
+    ledger = open_ledger()
+    silent, other = (_limiter(LocalShard(ledger, name), 2) for name in "ab")
+    assert await _take(silent, _LARGE, 40) == 40
+    await asyncio.sleep(0.01)
+    assert await _take(other, _LARGE, 7000) < _LARGE.per_minute - 40
+
+
+@_virtually
+async def test_after_the_end_the_static_share_is_left() -> None:
+    """Nobody waits for a shard that is not asked any more."""
+    shard = LocalShard(open_ledger())
+    limiter = Limiter(lambda _: shard, processes=4, clock=now)
+    assert await _take(limiter, _SMALL, 1) == 1
+    await limiter.close()
+    await limiter.close()
+    calls = len(shard.batches)
+    assert await _take(limiter, Limit("limit:other", 400), 500) == 100
+    assert len(shard.batches) == calls
+
+
+@_virtually
+async def test_a_grant_that_is_on_its_way_at_the_end_is_given_back_too() -> None:
+    """By the higher number of what is told last; what the static share gave instead is told with that."""
+    ledger = open_ledger()
+    shard = LocalShard(ledger, delay_s=0.05)
+    limiter = Limiter(lambda _: shard, processes=2, clock=now)
+    taking = asyncio.ensure_future(limiter.take(_LARGE))
+    await asyncio.sleep(0.01)
+    asked = shard.batches[0]
     await limiter.close()
     assert (await taking).admitted
-    assert now() < 1
+    # The question itself arrives late: it is overtaken, and nothing is granted.
+    assert [ledger.answer("a", ask).granted for ask in asked] == [0]
+    assert await _take(_limiter(LocalShard(ledger, "b"), 2), _LARGE, 7000) == _LARGE.per_minute - 1
+
+
+@_virtually
+async def test_minor_keys_have_a_bound_of_their_own() -> None:
+    """Past it there is no room for another one, for others there is, and room comes back."""
+    shard = LocalShard(open_ledger())
+    limiter = Limiter(lambda _: shard, processes=1, clock=now, keys_max=2, minor_keys_max=2)
+    minor = [Limit(f"limit:{number}", 9, is_minor=True) for number in range(3)]
+    for limit in minor[:2]:
+        await limiter.take(limit)
+    assert [limiter.has_room(limit) for limit in minor] == [True, True, False]
+    with pytest.raises(Overloaded):
+        await limiter.take(minor[2])
+    for number in range(2):
+        await limiter.take(Limit(f"limit:other:{number}", 9))
+    await asyncio.sleep(WINDOW_S + LEASE_S + 2 * CHECK_EVERY_S)
+    assert limiter.has_room(minor[2])
+
+
+@_virtually
+async def test_what_is_decided_without_the_shard_is_counted() -> None:
+    """Questions by whether they were answered, and what the static share decided."""
+    shard = LocalShard(open_ledger())
+    limiter = Limiter(lambda _: shard, processes=4, clock=now)
+    assert await _take(limiter, _SMALL, 1) == 1
+    assert (limiter.counts.answered, limiter.counts.unanswered, limiter.counts.static_decisions) == (1, 0, 0)
+    shard.cut()
+    limit = Limit("limit:a", 8)
+    assert await _take(limiter, limit, 5) == 2
+    assert (limiter.counts.answered, limiter.counts.unanswered, limiter.counts.static_decisions) == (1, 1, 5)

@@ -23,7 +23,7 @@ _BROWSER = b"gzip, deflate, br, zstd"
 
 
 def _compressor(lag_ms: float = 0.0) -> Compressor:
-    return Compressor("test", lambda: LoopLag(lag_ms / 1000, 0.0))
+    return Compressor(lambda: LoopLag(lag_ms / 1000, 0.0, lag_ms / 1000))
 
 
 def _answering(status: int = 200, headers: Headers = (_TYPE,), *parts: bytes, length: bool = False) -> ASGIApp:

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from serve_app.middleware.access_log import BatchedLines
-from serve_app.middleware.rate_limit import RateLimits
+from serve_app.middleware.rate_limit import REQUESTS, RateLimits
 from tests.unit.http.exchange import CALLER, KEY, Exchange, Keys, Lines, Things, ask, edge, limits_of
 
 _BAD_KEY = (b"authorization", b"Bearer sk_test_unknown")
@@ -115,3 +115,72 @@ async def test_a_key_without_the_scope_is_counted_all_the_same() -> None:
     assert [answer.status for answer in answers] == [403, 403, 429]
     assert answers[0].header("ratelimit") == '"merchant";r=1;t=60'
     assert len(keys.uses) == 3
+
+
+def _from(address: str) -> tuple[bytes, bytes]:
+    return b"x-forwarded-for", address.encode()
+
+
+async def test_one_address_cannot_use_up_the_limit_of_all() -> None:
+    """It is refused by its own first, which takes nothing of the other; the next address goes on."""
+    app = _edge(limits_of(unknown_per_minute=5, address_per_minute=2))
+    busy = [await _read(app, _from("192.0.2.1")) for _ in range(6)]
+    assert [answer.status for answer in busy] == [401, 401, 429, 429, 429, 429]
+    assert busy[0].header("ratelimit-policy") == '"address";q=2;w=60, "unauthenticated";q=5;w=60'
+    assert (busy[-1].header("ratelimit") or "").startswith('"address";r=0;')
+    others = [await _read(app, _from(f"192.0.2.{number}")) for number in (2, 3, 4, 5)]
+    assert [answer.status for answer in others] == [401, 401, 401, 429]
+
+
+async def test_a_site_has_one_limit_over_all_its_addresses() -> None:
+    """A /64 of IPv6; the next site has its own."""
+    app = _edge(limits_of(address_per_minute=2))
+    answers = [await _read(app, _from(f"2001:db8::{number}")) for number in range(1, 4)]
+    assert [answer.status for answer in answers] == [401, 401, 429]
+    assert (await _read(app, _from("2001:db8:0:1::1"))).status == 401
+
+
+async def test_without_a_limit_for_addresses_the_header_changes_nothing() -> None:
+    """Whatever a client writes into it."""
+    app = _edge(limits_of(unknown_per_minute=3))
+    answers = [await _read(app, _from(f"192.0.2.{number}")) for number in range(5)]
+    assert [answer.status for answer in answers] == [401, 401, 401, 429, 429]
+    assert answers[0].header("ratelimit-policy") == '"unauthenticated";q=3;w=60'
+
+
+async def test_addresses_past_the_bound_share_the_limit_of_all() -> None:
+    """Nobody is turned away because there are many; those that are known keep their own limit."""
+    app = _edge(limits_of(unknown_per_minute=100, address_per_minute=1, addresses_max=2))
+    statuses = [(await _read(app, _from(f"192.0.2.{number}"))).status for number in (1, 2, 3, 3, 4, 1)]
+    assert statuses == [401, 401, 401, 401, 401, 429]
+
+
+async def test_a_key_that_is_known_has_no_limit_of_its_address() -> None:
+    """Merchants behind one address do not share one."""
+    app = _edge(limits_of(address_per_minute=1))
+    assert [(await _read(app, KEY, _from("192.0.2.1"))).status for _ in range(3)] == [200, 200, 200]
+    assert (await _read(app, _from("192.0.2.1"))).status == 429
+
+
+async def test_what_was_decided_is_counted() -> None:
+    """At hand or not; a request that passes two limits in both, one that is refused where it was."""
+    limits = limits_of(merchant_per_minute=10, unknown_per_minute=3, address_per_minute=2)
+    app = _edge(limits)
+    for _ in range(4):
+        await _read(app, KEY)
+    for _ in range(3):
+        await ask(app, "POST", "/things/a/change", headers=[KEY])
+    for number in (1, 1, 1, 2, 3):
+        await _read(app, _from(f"192.0.2.{number}"))
+    counted = {series.labels: count for series, count in limits.tallies().items() if series.name == REQUESTS}
+    # The first read comes with a key that nobody has met, and no address.
+    assert counted == {
+        ("merchant", "admitted"): 6,
+        ("merchant", "refused"): 0,
+        ("sensitive", "admitted"): 2,
+        ("sensitive", "refused"): 1,
+        ("address", "admitted"): 2,
+        ("address", "refused"): 1,
+        ("unauthenticated", "admitted"): 3,
+        ("unauthenticated", "refused"): 2,
+    }

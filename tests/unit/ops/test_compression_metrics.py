@@ -7,20 +7,18 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.runtime.lag import LoopLag
-from serve_app.compression.coding import CODINGS, Codec
-from serve_app.compression.compressor import Compressor
-from serve_app.compression.counts import Counts, Encoded, ProcessCounts
+from serve_app.compression.coding import Codec
+from serve_app.compression.counts import Counts, Encoded
 from serve_app.compression.policy import Refusal
-from serve_app.http.operation import Call
 from serve_app.ops.compression_metrics import compression_families
-from serve_app.ops.metrics import MetricsEndpoints, exposition
+from serve_app.ops.metrics import exposition
 
-_LABELS = {"process": "gateway-7", "route": "/v1/payments", "codec": "zstd"}
+_SHARD = {"shard": "cache-shard-1"}
+_LABELS = {"route": "/v1/payments", "codec": "zstd"}
 
 
 def _text(counts: Counts) -> str:
-    return exposition(compression_families(ProcessCounts("gateway-7", counts.encoded, counts.refused))).decode()
+    return exposition(compression_families({"cache-shard-1": counts.tallies(), "cache-shard-2": {}})).decode()
 
 
 def _counts() -> Counts:
@@ -40,8 +38,8 @@ def test_the_text_says_what_was_counted() -> None:
         for family in text_string_to_metric_families(_text(_counts()))
         for sample in family.samples
     }
-    labels = frozenset(_LABELS.items())
-    found = {name: value for (name, sample_labels), value in samples.items() if sample_labels == labels}
+    both = (frozenset(_LABELS.items()), frozenset({**_LABELS, **_SHARD}.items()))
+    found = {name: value for (name, labels), value in samples.items() if labels in both}
     assert found == {
         "bodies_total": 2,
         "input_bytes_total": 15_000,
@@ -50,7 +48,7 @@ def test_the_text_says_what_was_counted() -> None:
         "saved_bytes": 12_000,
         "ratio": 0.2,
     }
-    refusals = frozenset({"process": "gateway-7", "route": "/v1/payments", "reason": "busy"}.items())
+    refusals = frozenset({**_SHARD, "route": "/v1/payments", "reason": "busy"}.items())
     assert samples["refusals_total", refusals] == 3
     assert [dict(sample)["route"] for name, sample in samples if name == "ratio"] == ["/v1/payments"]
 
@@ -64,14 +62,15 @@ def test_names_follow_the_rules() -> None:
         assert family.documentation.endswith(".")
         assert family.type in ("gauge", "counter")
         for sample in family.samples:
-            assert sample.labels.keys() <= {"process", "route", "codec", "reason"}
+            assert sample.labels.keys() <= {"shard", "route", "codec", "reason"}
 
 
-async def test_the_endpoint_shows_what_this_process_encoded() -> None:
-    """With the cache's metrics, where there is a cache; without compression there is nothing of it."""
-    compressor = Compressor("gateway-7", lambda: LoopLag(0.0, 0.0))
-    await compressor.encode("/docs", CODINGS[Codec.GZIP][0], b"text " * 1_000)
-    call = Call("GET", "/metrics", {}, "r-1")
-    shown = (await MetricsEndpoints(None, compressor).metrics(call)).body.decode()
-    assert 'easypay_compression_input_bytes_total{codec="gzip",process="gateway-7",route="/docs"} 5000.0' in shown
-    assert b"easypay_compression" not in (await MetricsEndpoints(None, None).metrics(call)).body
+def test_what_is_left_is_that_of_all_shards_together() -> None:
+    """The counters are by shard, for each may start again; the gauges are not."""
+    half, rest = Counts(), Counts()
+    half.add("/v1/payments", Codec.ZSTD, Encoded(1, 10_000, 2_000, 0.1))
+    rest.add("/v1/payments", Codec.ZSTD, Encoded(1, 30_000, 18_000, 0.1))
+    text = exposition(compression_families({"a": half.tallies(), "b": rest.tallies()})).decode()
+    assert 'easypay_compression_ratio{codec="zstd",route="/v1/payments"} 0.5' in text
+    assert 'easypay_compression_saved_bytes{codec="zstd",route="/v1/payments"} 20000.0' in text
+    assert 'easypay_compression_output_bytes_total{codec="zstd",route="/v1/payments",shard="b"} 18000.0' in text

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from actors.runtime.lag import LagWindow, LoopLag, LoopLagProbe
+import pytest
+
+from actors.runtime.lag import STEADY_SAMPLE_MAX_S, LagWindow, LoopLag, LoopLagProbe
 
 
 def test_an_empty_window_reads_zero() -> None:
@@ -27,6 +29,17 @@ def test_the_average_follows_with_its_weight() -> None:
     window.add(0.4, 1)
     window.add(-1.0, 2)
     assert window.read(2).average_s == 0.1
+
+
+def test_a_pause_counts_for_little_in_the_steady_lag_and_a_queue_for_all_that_it_is() -> None:
+    """However long the pause was; a loop that is always late is that in both."""
+    paused, queued = LagWindow(weight=0.2), LagWindow(weight=0.2)
+    for now in range(100):
+        paused.add(5.0 if now == 99 else 0.0, now)
+        queued.add(0.002, now)
+    assert paused.read(99).average_s == pytest.approx(1.0)
+    assert paused.read(99).steady_s == pytest.approx(0.2 * STEADY_SAMPLE_MAX_S)
+    assert queued.read(99).steady_s == pytest.approx(queued.read(99).average_s) == pytest.approx(0.002)
 
 
 async def test_a_blocked_loop_shows() -> None:

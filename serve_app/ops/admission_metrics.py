@@ -1,0 +1,41 @@
+"""Admission for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from serve_app.admission.admission import REQUESTS, Figures
+from serve_app.ops.tally_metrics import Accounts, Counter, counter_families
+
+_COUNTERS = (
+    Counter(
+        REQUESTS,
+        "Requests by kind of work and what became of them at the gate; one that waited is counted again by its end.",
+        ("work", "outcome"),
+    ),
+)
+
+
+def admission_families(accounts: Accounts, figures: Figures, process: str) -> Iterator[Metric]:
+    """Yield what became of requests at the gates of all processes, and what there is at the gate of this one."""
+    yield from counter_families(_COUNTERS, accounts)
+    waiting = GaugeMetricFamily(
+        "easypay_admission_waiting",
+        "Requests that wait for their turn in the process that answers.",
+        labels=["process"],
+    )
+    waiting.add_metric([process], figures.waiting)
+    taken = GaugeMetricFamily(
+        "easypay_admission_in_flight",
+        "Places that are taken in the process that answers.",
+        labels=["resource", "process"],
+    )
+    limit = GaugeMetricFamily(
+        "easypay_admission_limit", "Places that there are in the process that answers.", labels=["resource", "process"]
+    )
+    for resource, count in figures.in_flight.items():
+        taken.add_metric([resource, process], count)
+        limit.add_metric([resource, process], figures.limits[resource])
+    yield from (waiting, taken, limit)
