@@ -86,9 +86,7 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *AuditEndpoints(services.audit).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
-        *MetricsEndpoints(
-            services.cache, services.tallies, services.admission.figures, services.breaker_board
-        ).operations(),
+        *MetricsEndpoints(services.cache, services.tallies, services.admission, services.breaker_board).operations(),
         *CacheShardEndpoints(services.ring).operations(),
         *BreakerEndpoints(services.breaker_board).operations(),
     ]

@@ -20,7 +20,7 @@ from actors.cache.client import CacheClient
 from actors.pool.lease import holder_name
 from actors.runtime.errors import ActorError
 from actors.runtime.tallies import Tallies
-from serve_app.admission.admission import Figures
+from serve_app.admission.admission import Admission
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response
 from serve_app.merchants.secrets import Scope
@@ -41,13 +41,13 @@ class MetricsEndpoints:
         self,
         cache: CacheClient | None,
         tallies: Callable[[], Tallies],
-        at_the_gate: Callable[[], Figures],
+        admission: Admission,
         breakers: BreakerBoardClient,
     ) -> None:
         """``tallies`` are those of this process alone: they are shown where there is no cache to tell of them."""
         self._cache = cache
         self._tallies = tallies
-        self._at_the_gate = at_the_gate
+        self._admission = admission
         self._breakers = breakers
         self._process = holder_name("gateway")
 
@@ -69,7 +69,7 @@ class MetricsEndpoints:
         families = chain(
             cache_families(snapshots),
             rate_limit_families(accounts),
-            admission_families(accounts, self._at_the_gate(), self._process),
+            admission_families(accounts, self._admission.figures(), self._process),
             breaker_families(await _views(self._breakers)),
             compression_families(accounts),
         )
