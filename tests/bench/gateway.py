@@ -69,7 +69,7 @@ def started(replicas: int, settings: Mapping[str, str] | None = None) -> Iterato
     folder.chmod(0o755)
     data = folder / "data"
     try:
-        command = [*_easypay(), "up", "--detach", "--json", "--data-dir", str(data)]
+        command = [*easypay_command(), "up", "--detach", "--json", "--data-dir", str(data)]
         command += ["--port", str(free_port()), "--replicas", str(replicas)]
         environment = {**os.environ, **ENVIRONMENT, **(settings or {})}
         result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=UP_TIMEOUT_S)
@@ -77,7 +77,7 @@ def started(replicas: int, settings: Mapping[str, str] | None = None) -> Iterato
             raise GatewayFailed(f"`{' '.join(command)}` ended with {result.returncode}")
         yield Gateway.from_json(result.stdout)
     finally:
-        down = [*_easypay(), "down", "--data-dir", str(data)]
+        down = [*easypay_command(), "down", "--data-dir", str(data)]
         subprocess.run(down, stdout=sys.stderr, timeout=DOWN_TIMEOUT_S)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -88,7 +88,7 @@ def attached(path: Path) -> Iterator[Gateway]:
     yield Gateway.from_json(path.read_text())
 
 
-def _easypay() -> list[str]:
+def easypay_command() -> list[str]:
     """Return the command of this very Python's installation, not of another on the PATH."""
     script = Path(sys.executable).with_name("easypay")
     return [str(script)] if script.exists() else [sys.executable, "-m", "cluster.cli"]
