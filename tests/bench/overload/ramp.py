@@ -19,9 +19,14 @@ class Ramp:
     step_s: int
 
     @property
-    def rates(self) -> list[float]:
+    def rising(self) -> list[float]:
         """The rates in order."""
         return [self.start_per_s * self.growth**number for number in range(self.steps_max)]
+
+    @property
+    def falling(self) -> list[float]:
+        """As many rates below the first, each as far from the one before."""
+        return [self.start_per_s / self.growth ** (number + 1) for number in range(self.steps_max)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """Hold the steps of a ramp. ``has_found_knee`` is false where even the last step was served in full."""
+    """Hold the steps of a ramp."""
 
     steps: tuple[Step, ...]
 
@@ -50,15 +55,22 @@ class Climb:
 
     @property
     def has_found_knee(self) -> bool:
-        """Whether the last step asked for more than it got."""
-        return self.steps[-1].is_past_knee
+        """Whether one step was served and another was past the knee."""
+        return len({step.is_past_knee for step in self.steps}) == 2
 
 
 def climb(ramp: Ramp, goodput: Callable[[float], float]) -> Climb:
-    """Offer one rate after the other until one is past the knee; ``goodput`` offers a rate and tells what it got."""
+    """Offer one rate after the other until one is past the knee; ``goodput`` offers a rate and tells what it got.
+
+    Where the first is past it already, what it got may be less than the peak: then lower ones follow, until one is not.
+    """
     steps: list[Step] = []
-    for rate in ramp.rates:
+    for rate in ramp.rising:
         steps.append(Step(rate, goodput(rate)))
         if steps[-1].is_past_knee:
+            break
+    for rate in ramp.falling if steps[0].is_past_knee else []:
+        steps.append(Step(rate, goodput(rate)))
+        if not steps[-1].is_past_knee:
             break
     return Climb(tuple(steps))

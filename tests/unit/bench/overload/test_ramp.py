@@ -27,3 +27,11 @@ def test_a_knee_that_is_out_of_reach_is_not_found() -> None:
     found = climb(RAMP, lambda rate: rate)
     assert len(found.steps) == 5
     assert not found.has_found_knee
+
+
+def test_a_ramp_that_starts_past_the_knee_goes_down() -> None:
+    """A gateway that collapses at the first rate is asked for less until it serves that, and the peak is there."""
+    found = climb(RAMP, {100: 20.0, 50: 30.0, 25: 25.0}.__getitem__)
+    assert [step.offered_per_s for step in found.steps] == [100, 50, 25]
+    assert found.has_found_knee
+    assert found.peak_per_s == 30
