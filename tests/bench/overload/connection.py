@@ -11,15 +11,15 @@ from tests.bench.overload.answer import Answer, Outcome, read_answer
 
 class Exchange:
     """A request on its way. ``done`` is called once, with the outcome, the answer if one came, and what happened
-    where none did. ``due_s`` is on the clock of whoever made it."""
+    where none did. ``due_s`` and ``sent_s`` are on the clock of whoever made it."""
 
-    __slots__ = ("done", "due_s", "is_repeated", "request")
+    __slots__ = ("done", "due_s", "request", "sent_s")
 
     def __init__(self, request: bytes, due_s: float, done: Callable[[Exchange, Outcome, Answer | None, str], None]):
         self.request = request
         self.due_s = due_s
+        self.sent_s = due_s
         self.done = done
-        self.is_repeated = False
 
 
 class Owner(Protocol):

@@ -13,13 +13,15 @@ from tests.bench.overload.connection import Connection, Exchange
 CONNECT_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 30.0
 SWEEP_S = 1.0
+# A connection that was already closed says so within a round trip. What is lost later may have been carried out.
+ALREADY_CLOSED_S = 1.0
 
 
 class Pool:
     """Sends exchanges over connections to one address.
 
     Who was used last is used next, so that no more are open than are needed; or, where it ``rotates``, who has rested
-    longest. A request that meets a connection which the server closed while it rested is sent once more over another,
+    longest. A request that meets a connection which the server closed while it rested is sent once more over a new one,
     as every client of a keep-alive server does; it must be safe to repeat. One that is not answered ANSWER_TIMEOUT_S
     after it was due is given up.
     """
@@ -49,13 +51,12 @@ class Pool:
 
     def send(self, exchange: Exchange) -> None:
         """Send it now, or over a new connection as soon as that is open; with no room for one it ends as UNSENT."""
+        exchange.sent_s = self.now_s
         if self._idle:
             connection = self._idle.popleft() if self._rotates else self._idle.pop()
             connection.send(exchange)
         elif len(self._open) < self._connections_max:
-            task = asyncio.get_running_loop().create_task(self._open_for(exchange))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._send_fresh(exchange)
         else:
             exchange.done(exchange, Outcome.UNSENT, None, f"all {self._connections_max} connections are in use")
 
@@ -73,7 +74,7 @@ class Pool:
     async def open(self, number: int, at_once: int = 100) -> None:
         """Open so many connections before any request; raises OSError where one is refused."""
         for first in range(0, number, at_once):
-            await asyncio.gather(*(self._connect(None) for _ in range(min(at_once, number - first))))
+            await asyncio.gather(*(self._connect(self._new(None)) for _ in range(min(at_once, number - first))))
 
     def close(self) -> None:
         """Close every connection; what is still on its way ends as UNANSWERED."""
@@ -95,24 +96,33 @@ class Pool:
             with suppress(ValueError):  # closed by us, or after an answer that said so
                 self._idle.remove(connection)
                 self.closed_idle += not self._is_closed
-        elif connection.served and not connection.has_begun_answer and not exchange.is_repeated:
-            exchange.is_repeated = True
+        elif self._was_closed_at_rest(connection, exchange):
+            # Over a new one: others that rest may be closed as well. The one that was lost has left room for it.
             self.resent += 1
-            self.send(exchange)
+            exchange.sent_s = self.now_s
+            self._send_fresh(exchange)
         else:
             exchange.done(exchange, Outcome.BROKEN, None, why)
 
-    async def _open_for(self, exchange: Exchange) -> None:
+    def _send_fresh(self, exchange: Exchange) -> None:
+        task = asyncio.get_running_loop().create_task(self._open_for(self._new(exchange)))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    def _new(self, exchange: Exchange | None) -> Connection:
+        connection = Connection(self, exchange)
+        # At once, so that the bound holds for those that are still being opened.
+        self._open.add(connection)
+        return connection
+
+    async def _open_for(self, connection: Connection) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await self._connect(exchange)
+                await self._connect(connection)
         except OSError:  # TimeoutError is one; the exchange was told
             return
 
-    async def _connect(self, exchange: Exchange | None) -> None:
-        connection = Connection(self, exchange)
-        # From now on, so that what is being opened counts, and may be lost before this goes on.
-        self._open.add(connection)
+    async def _connect(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(lambda: connection, *self._address)
@@ -121,6 +131,10 @@ class Pool:
             connection.abandon(Outcome.BROKEN, f"not connected: {error!r}")
             raise
         self.opened += 1
+
+    def _was_closed_at_rest(self, connection: Connection, exchange: Exchange) -> bool:
+        is_quick = self.now_s - exchange.sent_s < ALREADY_CLOSED_S
+        return bool(connection.served) and not connection.has_begun_answer and is_quick
 
     def _give_up(self) -> None:
         oldest_s = self.now_s - ANSWER_TIMEOUT_S

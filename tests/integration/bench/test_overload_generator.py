@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench.overload.answer import Outcome
 from tests.bench.overload.generator import Generator, Plan
-from tests.bench.overload.pool import Pool
+from tests.bench.overload.pool import ALREADY_CLOSED_S, Pool
 from tests.bench.overload.schedule import Arrivals
 from tests.bench.overload.stream import Merchant, Stream
 from tests.bench.overload.tally import Tally
@@ -92,6 +92,7 @@ async def test_a_request_without_a_connection_is_counted_as_unsent() -> None:
         generator = Generator(plan, pool)
         asyncio.get_running_loop().call_later(0.5, pool.close)
         await generator.finished()
+    assert pool.opened == 2
     assert generator.tally.count((Outcome.UNSENT,)) == 8
     assert generator.tally.count((Outcome.UNANSWERED,)) == 2
 
@@ -145,3 +146,18 @@ async def test_connections_take_turns_where_they_should(rotates: bool, used: int
     assert tally.count(GOOD) == 50
     assert pool.opened == 20
     assert len(seen) == 20 if rotates else len(seen) <= 3 * used
+
+
+async def test_a_connection_that_is_lost_long_after_a_request_is_an_error() -> None:
+    """A server that answers once, takes the next request and hangs up later has not closed the connection at rest."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await receive(reader)
+        writer.write(ANSWER)
+        await receive(reader)
+        await asyncio.sleep(ALREADY_CLOSED_S + 0.2)  # what is tested is this time
+
+    async with listening(hang_up) as port:
+        tally, pool = await offered(port, rate=10, seconds=0.2, connections_max=1)
+    assert [tally.count((outcome,)) for outcome in (Outcome.GOOD, Outcome.BROKEN)] == [1, 1]
+    assert pool.resent == 0
