@@ -43,20 +43,20 @@ class PartResult:
 
 def at_least(name: str, seen: float, bound: float, unit: str = "") -> Verdict:
     """Demand a figure that is no smaller."""
-    return Verdict(name, f"≥ {bound:,.4g}{unit}", f"{seen:,.4g}{unit}", seen >= bound)
+    return Verdict(name, f"≥ {_number(bound)}{unit}", f"{_number(seen)}{unit}", seen >= bound)
 
 
 def below(name: str, seen: float | None, bound: float, unit: str = "") -> Verdict:
     """Demand a smaller figure; one that is missing meets nothing."""
     if seen is None:
-        return Verdict(name, f"< {bound:,.4g}{unit}", "none", False)
-    return Verdict(name, f"< {bound:,.4g}{unit}", f"{seen:,.4g}{unit}", seen < bound)
+        return Verdict(name, f"< {_number(bound)}{unit}", "none", False)
+    return Verdict(name, f"< {_number(bound)}{unit}", f"{_number(seen)}{unit}", seen < bound)
 
 
 def below_if_any(name: str, seen: float | None, bound: float, unit: str = "") -> Verdict:
     """Demand a smaller figure where there is one."""
     if seen is None:
-        return Verdict(name, f"< {bound:,.4g}{unit}", "none", None)
+        return Verdict(name, f"< {_number(bound)}{unit}", "none", None)
     return below(name, seen, bound, unit)
 
 
@@ -113,4 +113,8 @@ def refusals(tally: Tally, names: Iterable[str] | None = None) -> tuple[Verdict,
 def quantile_text(tally: Tally, part: float, *names: str) -> str:
     """Return a quantile of the latency of what these streams were served, to be shown."""
     found = tally.latency_ms(part, (Outcome.GOOD,), names)
-    return "none" if found is None else f"{found:,.3g} ms" if found < 100 else f"{found:,.0f} ms"
+    return "none" if found is None else f"{_number(found)} ms"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -15,6 +15,12 @@ def test_bounds_are_kept_or_not() -> None:
     assert below("", 50.0, 50.0).met is False
 
 
+def test_large_figures_are_shown_in_full() -> None:
+    """Twenty-two seconds are no power of ten."""
+    verdict = below("", 22_370.7, 50.0, " ms")
+    assert (verdict.must, verdict.seen) == ("< 50 ms", "22,371 ms")
+
+
 def test_a_figure_that_is_missing_meets_nothing() -> None:
     """No captures were served: that is no quick capture. No refusals: there was nothing to be quick about."""
     assert below("", None, 50.0).met is False
