@@ -6,7 +6,9 @@ from itertools import islice
 
 import pytest
 
-from tests.bench.overload.stream import Merchant, Request
+from tests.bench.overload.generator import Plan
+from tests.bench.overload.schedule import Arrivals
+from tests.bench.overload.stream import Merchant, Request, Stream
 
 MERCHANT = Merchant("http://127.0.0.1:8000", "sk_test_1")
 
@@ -57,3 +59,14 @@ def test_processes_share_ids_without_sharing_one(processes: int) -> None:
 def test_a_key_is_not_printed() -> None:
     """What describes a merchant in a report or a traceback has no key in it."""
     assert "sk_test_1" not in repr(MERCHANT)
+
+
+def test_the_shares_of_a_plan_are_the_plan() -> None:
+    """Two processes have half the rate and half the connections each, and draw from seeds of their own."""
+    stream = Stream("read", MERCHANT.read(("a", "b", "c")), Arrivals(10, 0, 1))
+    plan = Plan("127.0.0.1", 8000, (stream,), connections_max=100, open_first=20)
+    shares = [plan.share(process, 2) for process in range(2)]
+    assert [share.streams[0].request.ids for share in shares] == [("a", "c"), ("b",)]
+    assert [share.streams[0].arrivals.rate_per_s for share in shares] == [5, 5]
+    assert [(share.connections_max, share.open_first) for share in shares] == [(50, 10)] * 2
+    assert shares[0].seed != shares[1].seed
