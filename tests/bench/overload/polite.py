@@ -41,7 +41,6 @@ class PoliteTally:
 
     tries: list[int] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
-    gave_up: int = 0
     answers: Counter[str] = field(default_factory=Counter)
 
 
@@ -88,7 +87,6 @@ async def _client(
             return
         told_s = answer.retry_after_s if answer else None
         await asyncio.sleep((UNTOLD_WAIT_S if told_s is None else told_s) * (1 + JITTER * draw.random()))
-    tally.gave_up += 1
 
 
 def middle(values: Iterable[float]) -> float:

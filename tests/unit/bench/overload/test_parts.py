@@ -79,7 +79,7 @@ def test_no_connection_may_be_refused_or_go_unserved() -> None:
 
 def test_every_polite_client_must_get_through() -> None:
     """One that gave up fails the line; what all were told is shown."""
-    tally = PoliteTally([1] * FULL.polite_clients, [0.5] * FULL.polite_clients, 0, Counter({"201": 50}))
+    tally = PoliteTally([1] * FULL.polite_clients, [0.5] * FULL.polite_clients, Counter({"201": 50}))
     assert held(cpu.judge_polite(tally, FULL), "polite clients without") is True
     tally.took_s.pop()
     assert held(cpu.judge_polite(tally, FULL), "polite clients without") is False
