@@ -1,0 +1,1 @@
+"""The parts of the benchmark; each brings its own gateway up."""
