@@ -17,14 +17,17 @@ _FRESH_ID = "%[uuid]"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Describe one answer of HAProxy itself: `cause` is HAProxy's status, `status` what the client sees."""
+    """Describe one answer of HAProxy itself: `cause` is HAProxy's status, `status` what the client sees.
+
+    `retry_after_s` is a number, or an HAProxy expression for one.
+    """
 
     cause: int
     status: int
     code: str
     title: str
     detail: str
-    retry_after_s: int | None = None
+    retry_after_s: int | str | None = None
     early: bool = False
 
     def reply(self) -> str:
@@ -78,6 +81,16 @@ NO_REPLICA = Answer(
     "Service Unavailable",
     "No server can take the request at the moment. Nothing was done; try again.",
     retry_after_s=1,
+)
+
+# Stands where a replica would have refused (shedding.py), with what it said last of when to come again.
+TOO_MUCH = Answer(
+    503,
+    503,
+    "overloaded",
+    "The gateway cannot take this request now",
+    "The gateway is at its limit; nothing was stored.",
+    retry_after_s="%[sc0_get_gpt0]",
 )
 
 ERRORS = (BAD_REQUEST, REQUEST_TIMEOUT, INTERNAL_ERROR, REPLICA_LOST, NO_REPLICA, REPLICA_SILENT)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from cluster.ingress.answers import BODY_TOO_LARGE, HEAD_TOO_LONG, NO_REPLICA, NOT_FOUND, error_directives
 from cluster.ingress.policy import HardeningPolicy
 from cluster.ingress.sections import HardeningError, Section, parse, render
+from cluster.ingress.shedding import FINISHING, frontend_rules, table_section
 
 MARK = "# Hardened by EasyPay from the configuration that Ray Serve wrote.\n"
 
@@ -23,8 +24,6 @@ _STRIPPED_HEADERS = (
     "|x[-_]session[-_]id|x-serve-router-.*|x[-_]forwarded[-_].*|forwarded|x[-_]real[-_]ip|x-haproxy-.*)$"
 )
 _LOOPBACK = "127.0.0.1"
-# Money that was accepted is brought to its end before new is taken (serve_app/admission/work.py).
-_FINISHING = ("/capture", "/void", "/refunds")
 # HAProxy holds a whole request, head and body, before it troubles a replica. The body is the largest that the
 # application takes (serve_app/http/body.py); chunks add their framing to it. The reserve is what the rules
 # below may add to the head. Two such buffers for each of Serve's 8,192 connections would be 1.6 GB; one is in
@@ -51,6 +50,7 @@ def harden(text: str, policy: HardeningPolicy) -> str:
     _require_complete(sections)
     if not any(_is_application(section) for section in sections):
         _answer_overloaded(sections)
+    sections.append(Section(*table_section()))
     return MARK + render(sections)
 
 
@@ -157,6 +157,7 @@ def _frontend_rules(policy: HardeningPolicy) -> list[str]:
         # The application refuses such a body too. Refused here, its rest is not read: uvicorn would read on.
         f"http-request return status 413 {BODY_TOO_LARGE.reply()} if {{ req.body_size gt {MAX_BODY_BYTES} }}",
         *_client_address_rules(policy),
+        *frontend_rules(),
         "acl serve_path path,url_dec -i -m beg /-/",
         # Answers of a replica carry the mark; HAProxy's own do not.
         "http-response set-var(txn.from_replica) bool(true)",
@@ -199,7 +200,7 @@ def _harden_application(section: Section, policy: HardeningPolicy) -> None:
     section.lines = [
         f"{line} maxconn {policy.replica_requests_max}" if served.match(line) else line for line in section.lines
     ]
-    section.append(f"http-request set-priority-class int(-1) if METH_POST {{ path_end {' '.join(_FINISHING)} }}")
+    section.append(f"http-request set-priority-class int(-1) if METH_POST {{ path_end {' '.join(FINISHING)} }}")
     if any(line.startswith("timeout ") for line in section.lines):
         raise HardeningError(f"section {section.header!r} sets timeouts of its own")
     # The `backup` server stays: Serve's Python proxy holds requests while no replica is routed to, which is a

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ValidationError
 from starlette.types import Receive, Scope, Send
 
+from actors.runtime.errors import Overloaded
 from serve_app.admission.admission import Admission
 from serve_app.admission.ticket import carrying
 from serve_app.admission.work import Work
@@ -33,6 +34,9 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,255}\Z")
 # written as a card is, from its first digit (ISO/IEC 7812) to its groups, is taken for one.
 _BARE_CARD = re.compile(r"[2-6](?:[0-9]{12,18}|[0-9]{3}(-[0-9]{4}){3}|[0-9]{3}-[0-9]{6}-[0-9]{5})\Z")
 _EMPTY_OBJECT = b"{}"
+_TOO_MUCH = "The gateway is at its limit; nothing was stored."
+_SHED = ((b"x-easypay-shed", b"1"),)
+"""Marks a refusal for load for the ingress, which then refuses the like of it for a moment, and takes the mark off."""
 _NO_PARAMETERS: dict[str, str] = {}
 
 
@@ -123,15 +127,18 @@ class Router:
         caller, now = call.known_caller, time.monotonic()
         deadline = deadline_of(scope, now)
         inbox = Inbox(receive)
-        ticket = await self._admission.enter(
-            caller.merchant_id,
-            operation.name,
-            work,
-            live=caller.livemode,
-            calls_processor=operation.calls_processor,
-            deadline=deadline.at,
-            hung_up=inbox.hung_up,
-        )
+        try:
+            ticket = await self._admission.enter(
+                caller.merchant_id,
+                operation.name,
+                work,
+                live=caller.livemode,
+                calls_processor=operation.calls_processor,
+                deadline=deadline.at,
+                hung_up=inbox.hung_up,
+            )
+        except Overloaded as refusal:
+            raise Problem(Code.OVERLOADED, _TOO_MUCH, retry_after_s=refusal.retry_after_s, headers=_SHED) from None
         with carrying(ticket):
             answering = _answered(call, operation, scope, inbox)
             # What writes minds the ticket's deadline itself: it must not be cut off once it has begun. The gateway's

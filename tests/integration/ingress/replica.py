@@ -65,12 +65,15 @@ class Replica:
             for task in pending:
                 task.cancel()
             return False
+        if path.startswith("/shed"):
+            return await self._write(writer, 503, b"from the application", "Retry-After: 7", "X-EasyPay-Shed: 1")
         if path.startswith("/status/"):
             return await self._write(writer, int(path.rpartition("/")[2]), b"from the application")
         answer = {"method": method, "path": path, "headers": headers, "body_bytes": len(body)}
         return await self._write(writer, 200, json.dumps(answer).encode())
 
-    async def _write(self, writer: asyncio.StreamWriter, status: int, body: bytes) -> bool:
-        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    async def _write(self, writer: asyncio.StreamWriter, status: int, body: bytes, *headers: str) -> bool:
+        head = "\r\n".join([f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers])
+        writer.write(f"{head}\r\n\r\n".encode() + body)
         await writer.drain()
         return True
