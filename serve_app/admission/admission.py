@@ -57,6 +57,7 @@ class Figures:
     waiting: int
     in_flight: dict[str, int]
     limits: dict[str, int]
+    mean_hold_s: dict[str, float]
 
 
 class Admission:
@@ -127,6 +128,7 @@ class Admission:
             self._gate.waiting,
             {resource.name: resource.in_flight for resource in self._resources},
             {resource.name: resource.limit.current for resource in self._resources},
+            {resource.name: resource.mean_hold_s for resource in self._resources},
         )
 
     def tallies(self) -> Tallies:
@@ -141,7 +143,7 @@ class Admission:
     def back(self, entry: Entry) -> None:
         """Come back from the processor."""
         if entry.state is State.AWAY:
-            self._gate.back(entry, self._clock.monotonic(), _LATE_TURNS * self._late_s())
+            self._wake(self._gate.back(entry, self._clock.monotonic(), _LATE_TURNS * self._late_s()))
 
     def leave(self, entry: Entry, *, counts: bool) -> None:
         """Give everything back."""

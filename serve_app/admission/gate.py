@@ -47,6 +47,8 @@ class State(Enum):
     """It holds a place at the gateway, and one at its processor where it needs one."""
     AWAY = auto()
     """It is at its processor, and holds no place at the gateway."""
+    FINISHING = auto()
+    """It is back, and holds a place at the gateway alone."""
     GONE = auto()
 
 
@@ -170,15 +172,21 @@ class Gate:
         self.gateway.give_back(now - entry.since)
         return self._fill(now)
 
-    def back(self, entry: Entry, now: float, late_s: float = 0.0) -> None:
-        """Come back from the processor; this waits for nobody, for money may have moved."""
+    def back(self, entry: Entry, now: float, late_s: float = 0.0) -> Sequence[Entry]:
+        """Come back from the processor, whose place is free from now on; return who starts instead.
+
+        This waits for nobody, for money may have moved.
+        """
         assert entry.state is State.AWAY
-        entry.state = State.WORKING
-        self.gateway.take()
-        resource = self._lines[entry.processor].processor
-        assert resource is not None
-        resource.sample(entry.kind, now - entry.away_at, now, late_s)
+        entry.state = State.FINISHING
         entry.since = now
+        self.gateway.take()
+        line = self._lines[entry.processor]
+        assert line.processor is not None
+        line.processor.sample(entry.kind, now - entry.away_at, now, late_s)
+        line.processor.give_back(now - entry.started)
+        line.release(entry.merchant)
+        return self._fill(now)
 
     def leave(self, entry: Entry, now: float, *, counts: bool = True) -> Sequence[Entry]:
         """Give back whatever the entry holds; return who starts instead. Safe to repeat.
@@ -190,14 +198,15 @@ class Gate:
         if entry.state is State.WAITING:
             self.withdraw(entry)
             return ()
-        line = self._lines[entry.processor]
-        if entry.state is State.WORKING:
+        if entry.state is not State.AWAY:
             if counts:
                 self.gateway.sample(entry.kind, entry.worked_s + now - entry.since, now, 0.0)
             self.gateway.give_back(now - entry.since)
-        if line.processor is not None:
-            line.processor.give_back(now - entry.started)
-        line.release(entry.merchant)
+        if entry.state is not State.FINISHING:
+            line = self._lines[entry.processor]
+            if line.processor is not None:
+                line.processor.give_back(now - entry.started)
+            line.release(entry.merchant)
         entry.state = State.GONE
         return self._fill(now)
 

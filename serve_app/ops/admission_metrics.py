@@ -27,15 +27,13 @@ def admission_families(accounts: Accounts, figures: Figures, process: str) -> It
         labels=["process"],
     )
     waiting.add_metric([process], figures.waiting)
-    taken = GaugeMetricFamily(
-        "easypay_admission_in_flight",
-        "Places that are taken in the process that answers.",
-        labels=["resource", "process"],
-    )
-    limit = GaugeMetricFamily(
-        "easypay_admission_limit", "Places that there are in the process that answers.", labels=["resource", "process"]
-    )
-    for resource, count in figures.in_flight.items():
-        taken.add_metric([resource, process], count)
-        limit.add_metric([resource, process], figures.limits[resource])
-    yield from (waiting, taken, limit)
+    yield waiting
+    for name, text, values in (
+        ("in_flight", "Places that are taken in the process that answers.", figures.in_flight),
+        ("limit", "Places that there are in the process that answers.", figures.limits),
+        ("mean_hold_seconds", "How long a place is held of late in the process that answers.", figures.mean_hold_s),
+    ):
+        family = GaugeMetricFamily(f"easypay_admission_{name}", text, labels=["resource", "process"])
+        for resource, value in values.items():
+            family.add_metric([resource, process], value)
+        yield family

@@ -72,8 +72,8 @@ class GateMachine(RuleBasedStateMachine):
     def come_back(self, data: st.DataObject) -> None:
         """At once, whatever the limit."""
         entry = data.draw(st.sampled_from(self._in(State.AWAY)))
-        self.gate.back(entry, self.now)
-        assert entry.state is State.WORKING
+        assert all(started.state is State.WORKING for started in self.gate.back(entry, self.now))
+        assert entry.state is State.FINISHING
 
     @precondition(lambda self: self.entries)
     @rule(data=st.data())
@@ -98,7 +98,7 @@ class GateMachine(RuleBasedStateMachine):
         """None is lost and none is made."""
         holders = [entry for entry in self.entries if entry.state in (State.WORKING, State.AWAY) and entry.processor]
         assert self.processor.in_flight == len(holders) <= _PROCESSOR
-        assert self.gateway.in_flight == len(self._in(State.WORKING))
+        assert self.gateway.in_flight == len(self._in(State.WORKING)) + len(self._in(State.FINISHING))
         assert self.gate.waiting == len(self._in(State.WAITING)) <= _WAITING_MAX
 
     @invariant()

@@ -148,7 +148,8 @@ class World:
         self._busy -= 1
         if self._queue:
             self._serve(*self._queue.popleft())
-        gate.back(entry, self.now)
+        for next_one in gate.back(entry, self.now):
+            self._started(gate, next_one)
         source, arrived = self._of.pop(entry)
         self.seen[source].served_at.append(self.now)
         self.seen[source].latencies.append(self.now - arrived)

@@ -13,7 +13,12 @@ from serve_app.ops.metrics import exposition
 def test_counters_are_of_all_processes_and_what_there_is_now_of_the_one_that_answers() -> None:
     """By kind of work and outcome; by resource."""
     accounts = {"a": {Series(REQUESTS, ("creating", "admitted")): 7.0}, "b": {Series("other", ()): 1.0}}
-    figures = Figures(3, {"gateway": 2, "processor_test": 9}, {"gateway": 32, "processor_test": 50})
+    figures = Figures(
+        3,
+        {"gateway": 2, "processor_test": 9},
+        {"gateway": 32, "processor_test": 50},
+        {"gateway": 0.01, "processor_test": 0.2},
+    )
     text = exposition(admission_families(accounts, figures, "replica-1")).decode()
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value
@@ -25,6 +30,8 @@ def test_counters_are_of_all_processes_and_what_there_is_now_of_the_one_that_ans
         ("easypay_admission_waiting", "replica-1"): 3.0,
         ("easypay_admission_in_flight", "gateway", "replica-1"): 2.0,
         ("easypay_admission_in_flight", "processor_test", "replica-1"): 9.0,
+        ("easypay_admission_mean_hold_seconds", "gateway", "replica-1"): 0.01,
+        ("easypay_admission_mean_hold_seconds", "processor_test", "replica-1"): 0.2,
         ("easypay_admission_limit", "gateway", "replica-1"): 32.0,
         ("easypay_admission_limit", "processor_test", "replica-1"): 50.0,
     }
