@@ -70,6 +70,7 @@ class Admission:
         self._clock = clock
         self._late_s = late_s
         self._waiting: dict[Entry, asyncio.Future[None]] = {}
+        self._next_start: asyncio.TimerHandle | None = None
         self._counts: Counter[Series] = Counter()
 
     @classmethod
@@ -154,6 +155,7 @@ class Admission:
         turn = self._waiting[entry] = loop.create_future()
         timer = loop.call_later(entry.give_up_at - self._clock.monotonic(), self._time_is_over, entry, deadline)
         watch = loop.create_task(self._watch(turn, hung_up)) if hung_up is not None else None
+        self._mind_next_start()
         try:
             await turn
         except BaseException:
@@ -198,3 +200,17 @@ class Admission:
             else:
                 # Its request went away in this very moment.
                 self.leave(entry, counts=False)
+        self._mind_next_start()
+
+    def _mind_next_start(self) -> None:
+        """See to it that whoever may start at a certain time does, though nothing happens until then."""
+        if self._next_start is not None:
+            return
+        start_at = self._gate.next_start_at()
+        if start_at is not None:
+            delay_s = max(0.0, start_at - self._clock.monotonic())
+            self._next_start = asyncio.get_running_loop().call_later(delay_s, self._start_next)
+
+    def _start_next(self) -> None:
+        self._next_start = None
+        self._wake(self._gate.fill(self._clock.monotonic()))

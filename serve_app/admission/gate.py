@@ -10,8 +10,12 @@ load does not pass, and half of it is allowed. That is more than controlled dela
 clients who each send one request at a time are to wait for a second rather than be refused. A merchant who holds less
 than his share of the places keeps the longer bound, so that another's flood does not turn him away.
 
+Those who waited for a processor start one after the other, twice as fast as places come free on average. Where all
+start the moment that others end, all end together again: the processor stands idle while they begin, and the loop while
+they are there, and one wave follows the next.
+
 Sources: Nichols, Jacobson, Controlling Queue Delay (ACM Queue 10:5, 2012); Maurer, Fail at Scale (ACM Queue 13:8,
-2015); Little's law for the predicted wait.
+2015); Little's law for the predicted wait; pacing as in BBR (Cardwell et al., ACM Queue 14:5, 2016).
 """
 
 from __future__ import annotations
@@ -36,6 +40,9 @@ PATIENCE_S = 2 * INTERVAL_MAX_S
 kept coming."""
 _HOLDS_PER_INTERVAL = 3.0
 _STANDING_PART = 0.5
+_PACING_GAIN = 2.0
+_PACING_SLACK_S = 0.005
+"""How far a start that came late may be caught up with: timers are late by a few milliseconds."""
 RETRY_MAX_S = 30.0
 
 
@@ -102,6 +109,18 @@ class _Line:
         self.held: Counter[Hashable] = Counter()
         self.standing_since: list[float | None] = [None] * PRIORITIES
         self.refused = RefusedLately()
+        self.next_start_at = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether whoever waits here waits for no place at the processor."""
+        return bool(self.waiting) and (self.processor is None or self.processor.has_room)
+
+    def paced(self, now: float) -> None:
+        """Note that one of those who waited starts."""
+        if self.processor is not None:
+            pace_s = self.processor.per_place_s / _PACING_GAIN
+            self.next_start_at = max(self.next_start_at, now - max(_PACING_SLACK_S, pace_s)) + pace_s
 
     def release(self, merchant: Hashable) -> None:
         self.held[merchant] -= 1
@@ -142,7 +161,7 @@ class Gate:
         """
         line = self._lines[processor]
         entry = Entry(merchant, kind, priority, processor, now)
-        if self._has_room(line):
+        if not line.waiting and self._has_room(line):
             self._start(line, entry, now)
             return entry, None
         expected_s = self._expected_wait_s(line, priority, merchant)
@@ -170,7 +189,7 @@ class Gate:
         entry.away_at = now
         entry.worked_s += now - entry.since
         self.gateway.give_back(now - entry.since)
-        return self._fill(now)
+        return self.fill(now)
 
     def back(self, entry: Entry, now: float, late_s: float = 0.0) -> Sequence[Entry]:
         """Come back from the processor, whose place is free from now on; return who starts instead.
@@ -186,7 +205,7 @@ class Gate:
         line.processor.sample(entry.kind, now - entry.away_at, now, late_s)
         line.processor.give_back(now - entry.started)
         line.release(entry.merchant)
-        return self._fill(now)
+        return self.fill(now)
 
     def leave(self, entry: Entry, now: float, *, counts: bool = True) -> Sequence[Entry]:
         """Give back whatever the entry holds; return who starts instead. Safe to repeat.
@@ -208,7 +227,13 @@ class Gate:
                 line.processor.give_back(now - entry.started)
             line.release(entry.merchant)
         entry.state = State.GONE
-        return self._fill(now)
+        return self.fill(now)
+
+    def next_start_at(self) -> float | None:
+        """Return when somebody who waits may start though no place comes free until then; None: nobody may."""
+        if not self._waiting or not self.gateway.has_room:
+            return None
+        return min((line.next_start_at for line in self._lines.values() if line.is_open), default=None)
 
     def withdraw(self, entry: Entry) -> None:
         """Take a waiting entry out of its line."""
@@ -238,22 +263,24 @@ class Gate:
             line.processor.take()
         line.held[entry.merchant] += 1
 
-    def _fill(self, now: float) -> Sequence[Entry]:
-        """Start those whose turn it is, as long as there is room."""
+    def fill(self, now: float) -> Sequence[Entry]:
+        """Start those whose turn it is, as long as there is room, and return them."""
         if not self._waiting:
             return ()
         started: list[Entry] = []
         while self.gateway.has_room:
             best: Entry | None = None
             for line in self._lines.values():
-                if line.waiting and (line.processor is None or line.processor.has_room):
+                if line.is_open and line.next_start_at <= now:
                     first = line.waiting.first(line.held.__getitem__)
                     if first is not None and (best is None or _rank(first) < _rank(best)):
                         best = first
             if best is None:
                 break
+            line = self._lines[best.processor]
             self.withdraw(best)
-            self._start(self._lines[best.processor], best, now)
+            self._start(line, best, now)
+            line.paced(now)
             started.append(best)
         return started
 

@@ -32,6 +32,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
     scale = SMOKE if values.pop("smoke") else FULL
     if (seconds := values.pop("seconds")) is not None:
         scale = replace(scale, load_s=seconds)
+    if (at_once := values.pop("at_once")) is not None:
+        scale = scale.with_processor(at_once)
     return Options(scale=scale, **values)
 
 
@@ -39,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m tests.bench.overload", description="Ask for more than there is.")
     parser.add_argument("--parts", type=_parts, default=PARTS, metavar=",".join(PARTS))
     parser.add_argument("--seconds", type=_seconds, metavar="60", help="length of a load past the knee")
+    parser.add_argument(
+        "--at-once",
+        type=_positive,
+        metavar="100",
+        help="what the slow processor does, 200 ms each; fewer for slow machines",
+    )
     parser.add_argument("--replicas", type=_positive, default=2)
     parser.add_argument("--processes", type=_positive, default=1, help="that generate the load")
     parser.add_argument("--seed", type=int, default=1, help="of the arrivals")

@@ -32,6 +32,12 @@ class Scale:
     # 30 s of what 1,500/s offer are 45,000; the ingress holds 8,192 and the gateway should refuse long before.
     connections_max: int = 6000
 
+    def with_processor(self, at_once: int) -> Scale:
+        """Return the same with a slow processor that does so many at once, and a ramp that ends past its knee."""
+        knee_per_s = at_once * 1000 / self.latency_ms
+        ramp = replace(self.slow_ramp, start_per_s=knee_per_s / 3)
+        return replace(self, concurrency=at_once, slow_ramp=ramp)
+
 
 FULL = Scale(
     load_s=60,

@@ -101,11 +101,19 @@ class GateMachine(RuleBasedStateMachine):
         assert self.gateway.in_flight == len(self._in(State.WORKING)) + len(self._in(State.FINISHING))
         assert self.gate.waiting == len(self._in(State.WAITING)) <= _WAITING_MAX
 
+    @rule()
+    def look(self) -> None:
+        """Whoever may start by now does."""
+        start_at = self.gate.next_start_at()
+        started = self.gate.fill(self.now)
+        assert bool(started) == (start_at is not None and start_at <= self.now)
+
     @invariant()
     def nobody_waits_beside_room(self) -> None:
-        """Whoever waits waits for a place that is taken."""
+        """Whoever waits waits for a place that is taken, or for a moment that is told."""
         for entry in self._in(State.WAITING):
-            assert not self.gateway.has_room or (entry.processor and not self.processor.has_room)
+            waits_for_place = not self.gateway.has_room or (entry.processor and not self.processor.has_room)
+            assert waits_for_place or self.gate.next_start_at() is not None
 
 
 TestGate = GateMachine.TestCase

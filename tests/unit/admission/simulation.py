@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -70,6 +70,7 @@ class World:
         self._busy = 0
         self._queue: deque[tuple[Gate, Entry, float]] = deque()
         self._of: dict[Entry, tuple[Source, float]] = {}
+        self._looks = dict.fromkeys(gates, -1.0)
         self.now = 0.0
         self.reasons: Counter[Reason] = Counter()
         self.seen = {source: Seen() for source in sources}
@@ -132,8 +133,7 @@ class World:
         self.seen[source].retry_in.append(refusal.retry_in_s)
 
     def _started(self, gate: Gate, entry: Entry) -> None:
-        for next_one in gate.away(entry, self.now):
-            self._started(gate, next_one)
+        self._start(gate, gate.away(entry, self.now))
         source, _ = self._of[entry]
         if self._busy < self._servers:
             self._serve(gate, entry, source.service_s or self._service_s)
@@ -148,13 +148,20 @@ class World:
         self._busy -= 1
         if self._queue:
             self._serve(*self._queue.popleft())
-        for next_one in gate.back(entry, self.now):
-            self._started(gate, next_one)
+        self._start(gate, gate.back(entry, self.now))
         source, arrived = self._of.pop(entry)
         self.seen[source].served_at.append(self.now)
         self.seen[source].latencies.append(self.now - arrived)
-        for next_one in gate.leave(entry, self.now):
-            self._started(gate, next_one)
+        self._start(gate, gate.leave(entry, self.now))
+
+    def _start(self, gate: Gate, started: Sequence[Entry]) -> None:
+        """Have those start whose turn it is, and look again when the next one may."""
+        for entry in started:
+            self._started(gate, entry)
+        start_at = gate.next_start_at()
+        if start_at is not None and start_at > self._looks[gate]:
+            self._looks[gate] = start_at
+            self._at(max(self.now, start_at), lambda: self._start(gate, gate.fill(self.now)))
 
 
 def share(values: list[float], part: float) -> float:
