@@ -35,9 +35,10 @@ from serve_app.admission.work import Work
 
 PRIORITIES: Final = 2 * len(Work)
 INTERVAL_MIN_S, INTERVAL_MAX_S = 2.0, 5.0
-PATIENCE_S = 2 * INTERVAL_MAX_S
+_PATIENCE_INTERVALS = 2.0
 """How long an expectation that was wrong is borne: places were held for longer than ever before, or more important work
 kept coming."""
+PATIENCE_MAX_S = _PATIENCE_INTERVALS * INTERVAL_MAX_S
 _HOLDS_PER_INTERVAL = 3.0
 _STANDING_PART = 0.5
 _PACING_GAIN = 2.0
@@ -174,7 +175,7 @@ class Gate:
             if evicted is None:
                 return self._refusal(line, Reason.FULL, expected_s, now), None
             self.withdraw(evicted)
-        entry.give_up_at = now + min(left_s, PATIENCE_S)
+        entry.give_up_at = now + min(left_s, _PATIENCE_INTERVALS * interval_s)
         if line.standing_since[priority] is None:
             line.standing_since[priority] = now
         line.waiting.add(entry)
@@ -188,7 +189,7 @@ class Gate:
         entry.state = State.AWAY
         entry.away_at = now
         entry.worked_s += now - entry.since
-        self.gateway.give_back(now - entry.since)
+        self.gateway.give_back()
         return self.fill(now)
 
     def back(self, entry: Entry, now: float, late_s: float = 0.0) -> Sequence[Entry]:
@@ -203,8 +204,7 @@ class Gate:
         line = self._lines[entry.processor]
         assert line.processor is not None
         line.processor.sample(entry.kind, now - entry.away_at, now, late_s)
-        line.processor.give_back(now - entry.started)
-        line.release(entry.merchant)
+        self._leave_processor(line, entry, now)
         return self.fill(now)
 
     def leave(self, entry: Entry, now: float, *, counts: bool = True) -> Sequence[Entry]:
@@ -219,15 +219,20 @@ class Gate:
             return ()
         if entry.state is not State.AWAY:
             if counts:
-                self.gateway.sample(entry.kind, entry.worked_s + now - entry.since, now, 0.0)
-            self.gateway.give_back(now - entry.since)
+                worked_s = entry.worked_s + now - entry.since
+                self.gateway.sample(entry.kind, worked_s, now, 0.0)
+                self.gateway.was_held(worked_s)
+            self.gateway.give_back()
         if entry.state is not State.FINISHING:
-            line = self._lines[entry.processor]
-            if line.processor is not None:
-                line.processor.give_back(now - entry.started)
-            line.release(entry.merchant)
+            self._leave_processor(self._lines[entry.processor], entry, now)
         entry.state = State.GONE
         return self.fill(now)
+
+    def _leave_processor(self, line: _Line, entry: Entry, now: float) -> None:
+        if line.processor is not None:
+            line.processor.was_held(now - entry.started)
+            line.processor.give_back()
+        line.release(entry.merchant)
 
     def next_start_at(self) -> float | None:
         """Return when somebody who waits may start though no place comes free until then; None: nobody may."""
@@ -286,7 +291,7 @@ class Gate:
 
     def _expected_wait_s(self, line: _Line, priority: int, merchant: Hashable) -> float:
         wait_s = 0.0
-        if line.processor is not None and not line.processor.has_room:
+        if line.processor is not None and (line.waiting or not line.processor.has_room):
             wait_s = (line.waiting.ahead_of(priority, merchant) + 1) * line.processor.per_place_s
         if not self.gateway.has_room:
             ahead = sum(each.waiting.ahead_of(priority, merchant) for each in self._lines.values())

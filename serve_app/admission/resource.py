@@ -38,10 +38,13 @@ class Resource:
         """Take a place, also one beyond the limit: whoever has begun is not held up."""
         self.in_flight += 1
 
-    def give_back(self, held_s: float) -> None:
+    def give_back(self) -> None:
         """Give a place back."""
         self.in_flight -= 1
         assert self.in_flight >= 0, f"{self.name}: more places were given back than taken"
+
+    def was_held(self, held_s: float) -> None:
+        """Learn for how long a request held places, in all."""
         self._mean_hold_s += _WEIGHT * (held_s - self._mean_hold_s)
 
     def sample(self, kind: Hashable, took_s: float, now: float, late_s: float) -> None:

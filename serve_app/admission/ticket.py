@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Protocol
 
 from serve_app.admission.gate import Entry
@@ -32,13 +30,24 @@ class Ticket:
     Whoever works on the request holds it; the place is given back when nobody does any more.
     """
 
-    __slots__ = ("_entry", "_holders", "_keeper", "deadline")
+    __slots__ = ("_before", "_entry", "_holders", "_keeper", "deadline")
 
     def __init__(self, keeper: Keeper, entry: Entry, deadline: float) -> None:
         self._keeper = keeper
         self._entry = entry
         self._holders = 1
+        self._before: Token[Ticket | None] | None = None
         self.deadline = deadline
+
+    def __enter__(self) -> None:
+        """Let what runs within the block, and the tasks that it starts, work under this ticket."""
+        self._before = _current.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        """End the block's part."""
+        assert self._before is not None
+        _current.reset(self._before)
+        self.release()
 
     def hold(self) -> None:
         """Keep the place until one more `release`."""
@@ -72,29 +81,21 @@ def current_ticket() -> Ticket | None:
     return _current.get()
 
 
-@contextmanager
-def carrying(ticket: Ticket) -> Iterator[None]:
-    """Let what runs here, and the tasks that it starts, work under this ticket; release it in the end."""
-    before = _current.set(ticket)
-    try:
-        yield
-    finally:
-        _current.reset(before)
-        ticket.release()
+class AtProcessor:
+    """While the processor works, leaves the gateway's place of the current ticket, if there is one, to others."""
 
+    __slots__ = ("_ticket",)
 
-@contextmanager
-def at_processor() -> Iterator[None]:
-    """While the processor works, leave the gateway's place of the current ticket, if there is one, to others."""
-    ticket = current_ticket()
-    if ticket is None:
-        yield
-        return
-    ticket.away()
-    try:
-        yield
-    finally:
-        ticket.back()
+    def __init__(self) -> None:
+        self._ticket = current_ticket()
+
+    def __enter__(self) -> None:
+        if self._ticket is not None:
+            self._ticket.away()
+
+    def __exit__(self, *_: object) -> None:
+        if self._ticket is not None:
+            self._ticket.back()
 
 
 def wait_outside() -> None:

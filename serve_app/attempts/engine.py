@@ -16,7 +16,7 @@ from typing import Protocol
 
 from actors.runtime.clock import Clock
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable
-from serve_app.admission.ticket import at_processor
+from serve_app.admission.ticket import AtProcessor
 from serve_app.attempts.answer import Answer
 from serve_app.attempts.conclusion import pending, record
 from serve_app.attempts.intent import Intent
@@ -186,7 +186,7 @@ class AttemptEngine:
 
     async def _carry_out(self, intent: Intent, processor: Sends, deadline: float, change: Change) -> Answer:
         self._passing(Step.BEGUN)
-        with at_processor():
+        with AtProcessor():
             outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)
         self._passing(Step.PROCESSOR_ANSWERED)
         if outcome is None:

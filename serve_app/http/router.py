@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 from actors.runtime.errors import Overloaded
 from serve_app.admission.admission import Admission
-from serve_app.admission.ticket import carrying
 from serve_app.admission.work import Work
 from serve_app.domain.cards import contains_card_number
 from serve_app.http.body import read_body
@@ -139,7 +138,7 @@ class Router:
             )
         except Overloaded as refusal:
             raise Problem(Code.OVERLOADED, _TOO_MUCH, retry_after_s=refusal.retry_after_s, headers=_SHED) from None
-        with carrying(ticket):
+        with ticket:
             answering = _answered(call, operation, scope, inbox)
             # What writes minds the ticket's deadline itself: it must not be cut off once it has begun. The gateway's
             # own deadline is far beyond the bounds of every read.

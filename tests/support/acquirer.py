@@ -23,11 +23,19 @@ class AcquirerProcess:
     """Run `run(...)` in a process; `url` is known once it answers."""
 
     def __init__(self, data_path: Path, *, port: int = 0, **options: Any) -> None:
-        arguments = json.dumps({"data_path": str(data_path), "port": port, **options})
-        command = [sys.executable, "-c", _SCRIPT, arguments]
+        self._options = {"data_path": str(data_path), "port": port, **options}
+        self._start()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-c", _SCRIPT, json.dumps(self._options)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url: str = json.loads(self._process.stdout.readline())["url"]
+
+    def start_again(self) -> None:
+        """Start one that has ended, at the same address and with the same books."""
+        self._options["port"] = self.port
+        self._start()
 
     @property
     def port(self) -> int:

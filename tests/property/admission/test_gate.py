@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from serve_app.admission.gate import PATIENCE_S, Entry, Gate, Reason, Refusal, State
+from serve_app.admission.gate import PATIENCE_MAX_S, Entry, Gate, Reason, Refusal, State
 from serve_app.admission.resource import Resource
 from serve_app.admission.vegas import FixedLimit
 from serve_app.admission.work import Work
@@ -49,7 +49,7 @@ class GateMachine(RuleBasedStateMachine):
             return
         assert outcome.state in (State.WAITING, State.WORKING)
         if outcome.state is State.WAITING:
-            assert outcome.give_up_at <= self.now + min(left_s, PATIENCE_S)
+            assert outcome.give_up_at <= self.now + min(left_s, PATIENCE_MAX_S)
         self.entries.append(outcome)
 
     @rule(seconds=st.floats(0, 2))

@@ -9,7 +9,7 @@ import pytest
 from actors.runtime.clock import SystemClock
 from actors.runtime.errors import DeadlineExceeded, Overloaded
 from serve_app.admission.admission import LIVE, TEST, Admission, ClientGone
-from serve_app.admission.ticket import Ticket, at_processor, carrying, current_ticket, wait_outside
+from serve_app.admission.ticket import AtProcessor, Ticket, current_ticket, wait_outside
 from serve_app.admission.work import Work
 
 _CLOCK = SystemClock()
@@ -183,8 +183,8 @@ async def test_at_the_processor_the_gateway_s_place_is_another_s() -> None:
     """Only the processor's place stays taken; a read is let in meanwhile."""
     admission = _admission()
     ticket = await _enter(admission)
-    with carrying(ticket):
-        with at_processor():
+    with ticket:
+        with AtProcessor():
             assert admission.figures().in_flight == {"gateway": 0, TEST: 1, LIVE: 0}
             read = await _enter(admission, Work.READING, calls_processor=False)
         assert admission.figures().in_flight["gateway"] == 2
@@ -196,7 +196,7 @@ async def test_a_place_is_kept_by_the_work_that_goes_on() -> None:
     """The request has ended, its work has not."""
     admission = _admission()
     ticket = await _enter(admission)
-    with carrying(ticket):
+    with ticket:
         ticket.hold()
     assert _in_flight(admission) == 2
     ticket.release()
@@ -206,7 +206,7 @@ async def test_a_place_is_kept_by_the_work_that_goes_on() -> None:
 async def test_who_waits_for_another_s_answer_needs_no_place() -> None:
     """Giving it up twice, and leaving after it, harm nothing."""
     admission = _admission()
-    with carrying(await _enter(admission)):
+    with await _enter(admission):
         wait_outside()
         wait_outside()
         assert _in_flight(admission) == 0

@@ -12,7 +12,6 @@ import pytest
 from actors.runtime.clock import SystemClock
 from actors.runtime.errors import DeadlineExceeded
 from serve_app.admission.admission import Admission
-from serve_app.admission.ticket import carrying
 from serve_app.admission.work import Work
 from serve_app.attempts.answer import Answer
 from serve_app.attempts.idempotent import IdempotentRequests
@@ -72,7 +71,7 @@ class _Requests:
         ticket = await self.admission.enter(
             "m", "kind", Work.CREATING, live=False, calls_processor=True, deadline=_CLOCK.monotonic() + within_s
         )
-        with carrying(ticket):
+        with ticket:
             yield
 
     @property
