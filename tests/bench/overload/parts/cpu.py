@@ -29,6 +29,8 @@ from tests.bench.overload.verdict import (
 
 KINDS = ("create", "read", "list")
 ABOVE, TWICE = 1.3, 2.0
+# Back to what it can well do: at the knee itself a gateway with a backlog could never be rid of it.
+AFTER = 0.8
 ABOVE_GOODPUT_MIN, BACK_MIN = 0.5, 0.95
 POLITE_START_S = 1.0
 # Of the load, so that the last polite client starts while it lasts.
@@ -66,7 +68,7 @@ def run(bench: Bench) -> PartResult:
 
 
 def _twice(bench: Bench, gateway: Gateway, mix: Mix, peak_per_s: float) -> tuple[Tally, PoliteTally]:
-    """Offer twice the knee, and what the gateway can just do after it, with polite clients in between."""
+    """Offer twice the knee, and what the gateway can well do after it, with polite clients in between."""
     scale = bench.options.scale
     bench.progress(f"{TWICE:g} times the knee for {scale.load_s} s, with {scale.polite_clients} polite clients")
     polite = Polite(
@@ -78,7 +80,7 @@ def _twice(bench: Bench, gateway: Gateway, mix: Mix, peak_per_s: float) -> tuple
         bench.options.seed,
     )
     streams = mix.streams(TWICE * peak_per_s, 0, scale.load_s)
-    streams += mix.streams(peak_per_s, scale.load_s, scale.load_s + scale.after_s, prefix="after ", paced=True)
+    streams += mix.streams(AFTER * peak_per_s, scale.load_s, scale.load_s + scale.after_s, prefix="after ", paced=True)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         running = start_polite(polite, pool)
         tally = bench.load(gateway, streams)
@@ -100,9 +102,9 @@ def judge(knee: Climb, above: Tally, twice: Tally, scale: Scale) -> tuple[Verdic
         shown(f"{TWICE:g}x: p99 of what was served", quantile_text(twice, 0.99, *KINDS)),
         *refusals(twice, KINDS),
         at_least(
-            f"goodput from {scale.recovery_s} s after the load on, at the knee",
+            f"goodput from {scale.recovery_s} s after the load on, offered {AFTER:g} of the knee",
             twice.goodput(well_s, end_s, after),
-            BACK_MIN * peak,
+            BACK_MIN * AFTER * peak,
             "/s",
         ),
     )
