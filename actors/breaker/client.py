@@ -17,7 +17,7 @@ from actors.runtime.client import ActorClient
 from actors.runtime.errors import ActorError
 
 # What one process found out is told at once, and heard by the others with their next call: within this and a call.
-SYNC_EVERY_S = 0.5
+SYNC_EVERY_S = 0.25
 _SYNC_TIMEOUT_S = 1.0
 _CALL_TIMEOUT_S = 2.0
 
