@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiohttp
@@ -233,8 +234,12 @@ def test_a_merchant_that_tests_its_errors_shuts_nothing(gateway: RunningGateway,
     with httpx.Client(
         base_url=gateway.url, headers={"Authorization": f"Bearer {gateway.api_key}"}, timeout=20
     ) as merchant:
-        for _ in range(30):
-            failed = merchant.post("/v1/payments", json={**_BODY, "payment_method": "tok_processor_error"})
-            assert failed.status_code == 502
+
+        def fail(_: int) -> int:
+            body = {**_BODY, "payment_method": "tok_processor_error"}
+            return merchant.post("/v1/payments", json=body).status_code
+
+        with ThreadPoolExecutor(10) as clients:
+            assert set(clients.map(fail, range(30))) == {502}
     assert operator.breaker()["state"] == "closed"
     assert openings.findall(operator.metrics()) == before

@@ -50,14 +50,14 @@ def test_every_route_needs_a_key(anonymous: httpx.Client) -> None:
 def test_another_merchant_s_objects_do_not_exist(
     anonymous: httpx.Client, merchant: Merchant, other_merchant: Merchant
 ) -> None:
-    """Over every route that names an object: 404, and the object is as it was."""
+    """Over every route of merchants that names an object: 404, and the object is as it was."""
     paid = merchant.pay(amount=1000).json()
     refund = merchant.post(f"/v1/payments/{paid['id']}/refunds", {"amount": 100}).json()
     held = merchant.pay(capture=False).json()
     before = {name: merchant.payment(name) for name in (paid["id"], held["id"])}
     tried = 0
     for method, path in _routes(anonymous):
-        if "{" not in path:
+        if "{" not in path or not path.startswith("/v1/"):
             continue
         for payment_id in (paid["id"], held["id"]):
             target = path.replace("{payment_id}", payment_id).replace("{refund_id}", refund["id"])
