@@ -91,7 +91,3 @@ class WaitingLine(Generic[_Entry]):
         own = len(merchants[merchant]) if merchant in merchants else 0
         others = len(merchants) - (1 if own else 0)
         return ahead + min(self._counts[priority], own + others * (own + 1))
-
-    def merchants(self) -> set[Hashable]:
-        """Return who waits here."""
-        return {merchant for merchants in self._classes for merchant in merchants}

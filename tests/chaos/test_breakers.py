@@ -151,7 +151,7 @@ def test_a_processor_that_dies_is_left_alone_and_found_again(
         opened_at = time.monotonic()
         _, agreed_s = _took(operator.breaker, lambda found: _agree(found, "open"), opened_at, 5.0)
         open_from = time.monotonic()
-        time.sleep(4.0)  # The load goes on; what is looked at is what it got.
+        eventually(lambda: len(load.since(open_from)), lambda count: count > 500, within_s=30)
         back_at = time.monotonic()
         acquirer.start_again()
         started_at = time.monotonic()
