@@ -72,6 +72,7 @@ async def _run(gateway: RunningGateway, redis: RedisBeneath, seed: int) -> None:
     assert violations == []
     assert failures == [], logged_incidents(gateway.data_dir)
     assert [each for writer in writers for each in writer.unexpected] == [], logged_incidents(gateway.data_dir)
+    assert [each for writer in writers for each in writer.refused] == []
     assert set(answers) <= {"200", "201"}
     assert len(meanwhile) >= _AWAY_S * _CHANGES_PER_S_MIN
     assert max(seen.ended - seen.began for seen in meanwhile) < _CHANGE_MAX_S

@@ -25,10 +25,11 @@ AMOUNT = 1_000_000
 
 @dataclass(slots=True)
 class Order:
-    """A payment and what the clients know of it; `refunded` is what acknowledged refunds add up to."""
+    """A payment and what the clients know of it: what was acknowledged, and whether a capture has been asked for."""
 
     payment_id: str
     captured: bool
+    capturing: bool = False
     refunded: int = 0
 
 
@@ -41,6 +42,7 @@ class Writer:
         self._random = random.Random(seed)
         self._history = history
         self.answers: Counter[str] = Counter()
+        self.refused: list[str] = []
         self.unexpected: list[str] = []
 
     async def write_all(self, orders: Sequence[Order], done: asyncio.Event) -> None:
@@ -51,19 +53,21 @@ class Writer:
 
     async def _write(self, order: Order) -> None:
         chosen = self._random.random()
-        if chosen < _CAPTURE_SHARE and not order.captured:
-            order.captured = True
-            await self._change(order, "POST", "/capture", {"amount": AMOUNT})
+        if chosen < _CAPTURE_SHARE and not order.captured and not order.capturing:
+            order.capturing = True
+            order.captured = await self._change(order, "POST", "/capture", {"amount": AMOUNT})
         elif chosen < _CAPTURE_SHARE + _REFUND_SHARE and order.captured:
             await self._refund(order)
         else:
             await self._change(order, "PATCH", "", {"description": f"Order {self._random.randint(1, 9999)}"})
 
-    async def _change(self, order: Order, method: str, path: str, body: dict[str, Any]) -> None:
+    async def _change(self, order: Order, method: str, path: str, body: dict[str, Any]) -> bool:
+        """Say whether it was acknowledged."""
         began = asyncio.get_running_loop().time()
         payment = await self._call(method, f"/v1/payments/{order.payment_id}{path}", body)
         if payment is not None:
             self._acknowledged(order.payment_id, began, payment["version"])
+        return payment is not None
 
     async def _refund(self, order: Order) -> None:
         began = asyncio.get_running_loop().time()
@@ -92,6 +96,7 @@ class Writer:
                 return found
             if _is_refused(status, content):
                 self.answers[f"{status}"] += 1
+                self.refused.append(f"{method} {path}: {status} {content!r}")
                 return None
             lost = Failure(began, loop.time(), status, content).is_lost
             if not lost and status != 409 and not (status == 503 and retry_after):
