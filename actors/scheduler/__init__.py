@@ -1,0 +1,1 @@
+"""Durable tasks: a queue in PostgreSQL, one scheduler that owns it, and workers that run what is due."""
