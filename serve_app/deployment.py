@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from serve_app.app import GatewayApp
 from serve_app.config import GatewayConfig
+from serve_app.http.server import serve_with_many_accepts
 from serve_app.logs import configure_logging
 from serve_app.services import Services
 
@@ -38,6 +39,8 @@ class Gateway:
     async def _open_services(self) -> Services:
         configure_logging()
         _collect_garbage_less_often()
+        # In time: Serve starts its server once the services are open.
+        serve_with_many_accepts()
         config = self._configure()
         return await Services.open(config, name="gateway", connections=config.connections_per_process)
 
