@@ -30,7 +30,7 @@ class ActorSpec:
 
     @property
     def code_version(self) -> str:
-        """Twelve hex digits that change with the source of any module in the package of the actor's class."""
+        """Twelve hex digits that change with the source of any module, or SQL, in the package of the actor's class."""
         digest = hashlib.sha256()
         for path in _sources(self.actor_class):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -59,4 +59,8 @@ def create(spec: ActorSpec, namespace: str) -> Any:
 def _sources(actor_class: type[Any]) -> list[Path]:
     """Return the files that define the actor: its whole package, for the algorithm lies beside the class."""
     path = Path(inspect.getfile(actor_class))
-    return sorted(path.parent.rglob("*.py")) if (path.parent / "__init__.py").exists() else [path]
+    return (
+        sorted([*path.parent.rglob("*.py"), *path.parent.rglob("*.sql")])
+        if (path.parent / "__init__.py").exists()
+        else [path]
+    )
