@@ -39,7 +39,7 @@ SELECT extract(epoch FROM now() - seen_at)::float8 FROM task_queue WHERE name = 
 SELECT pg_current_snapshot()::text;
 
 -- name: discover
--- The pending tasks that an earlier snapshot did not show, in the order of their ids, with the snapshot of this
+-- The pending tasks that an earlier snapshot did not show, in the order of time and id, with the snapshot of this
 -- statement: each committed task is in exactly one of such statements, however ids and commits interleave.
 WITH before AS MATERIALIZED (SELECT $1::text::pg_snapshot AS snapshot)
 SELECT current.snapshot, found.*
@@ -47,26 +47,37 @@ FROM (SELECT pg_current_snapshot()::text AS snapshot) AS current LEFT JOIN LATER
     SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned
     FROM before JOIN tasks ON tasks.xid >= pg_snapshot_xmin(before.snapshot)
     WHERE NOT pg_visible_in_snapshot(tasks.xid, before.snapshot) AND finished_at IS NULL
-    ORDER BY id LIMIT $2
+    ORDER BY tasks.run_at, id LIMIT $2
 ) AS found ON true;
 
 -- name: fetch
--- The pending tasks of a priority after an id.
+-- The pending tasks of a priority that are due before a time, in the order of time and id, after a position.
 SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned
-FROM tasks WHERE finished_at IS NULL AND priority = $1 AND id > $2
-ORDER BY id LIMIT $3;
+FROM tasks
+WHERE finished_at IS NULL AND priority = $1 AND (tasks.run_at, id) > (to_timestamp($2), $3::uuid)
+    AND tasks.run_at < to_timestamp($4)
+ORDER BY tasks.run_at, id LIMIT $5;
+
+-- name: heads
+-- The pending tasks with a lane that have run before and failed or were orphaned: their lanes may have to wait for them.
+SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned
+FROM tasks WHERE finished_at IS NULL AND lane IS NOT NULL AND attempts + orphaned > 0
+ORDER BY id LIMIT $1;
 
 -- name: record
--- Record what became of runs, and which tasks go to which workers now; nothing, unless the epoch is the queue's still.
--- Returns whether it is. May be repeated.
+-- Record what became of tasks, which others are cancelled, and which go to workers now; nothing, unless the epoch is the
+-- queue's still. Returns whether it is. May be repeated.
 WITH owner AS MATERIALIZED (
     SELECT epoch FROM task_queue WHERE name = $1 AND epoch = $2 FOR SHARE
 ), input AS MATERIALIZED (
     SELECT * FROM unnest($3::uuid[], $4::text[], $5::smallint[], $6::smallint[], $7::text[], $8::float8[])
         AS item (id, state, attempts, orphaned, error, run_at)
+    UNION ALL
+    SELECT id, 'cancelled', NULL, NULL, 'cancelled before it ran', NULL FROM unnest($9::uuid[]) AS id
 ), ended AS (
     UPDATE tasks SET
-        state = input.state, attempts = input.attempts, orphaned = input.orphaned, error = input.error,
+        state = input.state, attempts = coalesce(input.attempts, tasks.attempts),
+        orphaned = coalesce(input.orphaned, tasks.orphaned), error = input.error,
         run_at = coalesce(to_timestamp(input.run_at), tasks.run_at),
         finished_at = CASE WHEN input.state <> 'pending' THEN now() END
     FROM input, owner
@@ -77,10 +88,11 @@ WITH owner AS MATERIALIZED (
     WHERE ended.unique_key IS NOT NULL AND ended.state <> 'pending' AND task_uniques.name = ended.name
         AND task_uniques.unique_key = ended.unique_key AND task_uniques.task_id = ended.id
 ), dispatched AS (
-    INSERT INTO task_dispatches (epoch, worker, incarnation, tasks, runs)
-    SELECT owner.epoch, worker, incarnation, array_agg(task), array_agg(run)
-    FROM unnest($9::text[], $10::text[], $11::uuid[], $12::smallint[]) AS item (worker, incarnation, task, run), owner
-    GROUP BY owner.epoch, worker, incarnation
+    INSERT INTO task_dispatches (epoch, dispatch, worker, incarnation, tasks, runs)
+    SELECT owner.epoch, dispatch, worker, incarnation, array_agg(task), array_agg(run)
+    FROM unnest($10::uuid[], $11::text[], $12::text[], $13::uuid[], $14::smallint[])
+        AS item (dispatch, worker, incarnation, task, run), owner
+    GROUP BY owner.epoch, dispatch, worker, incarnation
 )
 SELECT EXISTS (SELECT FROM owner) AS owned;
 
@@ -90,10 +102,11 @@ WITH owner AS (
     UPDATE task_queue SET checkpoint = first_uuid7_at(now() - interval '1 second'), seen_at = now()
     WHERE name = $1 AND epoch = $2 RETURNING epoch
 ), dispatched AS (
-    INSERT INTO task_dispatches (epoch, worker, incarnation, tasks, runs)
-    SELECT owner.epoch, worker, incarnation, array_agg(task), array_agg(run)
-    FROM unnest($3::text[], $4::text[], $5::uuid[], $6::smallint[]) AS item (worker, incarnation, task, run), owner
-    GROUP BY owner.epoch, worker, incarnation
+    INSERT INTO task_dispatches (epoch, dispatch, worker, incarnation, tasks, runs)
+    SELECT owner.epoch, dispatch, worker, incarnation, array_agg(task), array_agg(run)
+    FROM unnest($3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::smallint[])
+        AS item (dispatch, worker, incarnation, task, run), owner
+    GROUP BY owner.epoch, dispatch, worker, incarnation
 )
 SELECT EXISTS (SELECT FROM owner) AS owned;
 
@@ -101,7 +114,7 @@ SELECT EXISTS (SELECT FROM owner) AS owned;
 -- The pending tasks that a former owner gave to a worker, with the last one that had each, and whose run nobody
 -- recorded the end of.
 SELECT DISTINCT ON (tasks.id)
-    dispatch.worker, dispatch.incarnation, tasks.id, name, owner, lane, priority, arguments,
+    dispatch.dispatch, dispatch.worker, dispatch.incarnation, tasks.id, name, owner, lane, priority, arguments,
     extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned
 FROM task_dispatches AS dispatch
 CROSS JOIN LATERAL unnest(dispatch.tasks, dispatch.runs) AS item (task, run)
@@ -150,13 +163,10 @@ ORDER BY id DESC LIMIT $4;
 
 -- name: list_pending
 -- A page of pending tasks before an id, the newest first.
-SELECT found.* FROM generate_series(0, 3) AS level CROSS JOIN LATERAL (
-    SELECT id, name, owner, lane, unique_key, priority, arguments, run_at, state, attempts, orphaned, error, progress,
-        created_at, finished_at
-    FROM tasks
-    WHERE finished_at IS NULL AND priority = level AND id < $1 AND ($2::text IS NULL OR name = $2)
-    ORDER BY id DESC LIMIT $3
-) AS found
+SELECT id, name, owner, lane, unique_key, priority, arguments, run_at, state, attempts, orphaned, error, progress,
+    created_at, finished_at
+FROM tasks
+WHERE finished_at IS NULL AND id < $1 AND ($2::text IS NULL OR name = $2)
 ORDER BY id DESC LIMIT $3;
 
 -- name: list_dead
@@ -179,16 +189,22 @@ SELECT name, last_at FROM task_crons WHERE name = ANY ($1::text[]);
 
 -- name: fire
 -- Enqueue what a schedule is due for and move it on, if it stands where its owner believes and the queue is his still.
--- Returns whether it is his, and whether the schedule moved: each time fires once.
+-- With a unique key nothing is enqueued where one that it fired before is pending. Returns whether it is his, and whether the schedule moved: each time fires once.
 WITH owner AS MATERIALIZED (
     SELECT epoch FROM task_queue WHERE name = $1 AND epoch = $2 FOR SHARE
 ), moved AS (
     UPDATE task_crons SET last_at = $5 FROM owner
     WHERE task_crons.name = $3 AND task_crons.last_at = $4 RETURNING task_crons.name
-), stored AS (
-    INSERT INTO tasks (name, priority, arguments, run_at)
-    SELECT moved.name, $6, item.arguments, item.run_at
+), input AS MATERIALIZED (
+    SELECT new_uuid7() AS id, moved.name, arguments, run_at
     FROM moved, unnest($7::text[], $8::timestamptz[]) AS item (arguments, run_at)
+), claimed AS (
+    INSERT INTO task_uniques (name, unique_key, task_id) SELECT name, $9, id FROM input WHERE $9::text IS NOT NULL
+    ON CONFLICT DO NOTHING RETURNING task_id
+), stored AS (
+    INSERT INTO tasks (id, name, unique_key, priority, arguments, run_at)
+    SELECT id, name, $9, $6, arguments, run_at FROM input
+    WHERE $9::text IS NULL OR id IN (SELECT task_id FROM claimed)
 )
 SELECT EXISTS (SELECT FROM owner) AS owned, EXISTS (SELECT FROM moved) AS moved;
 

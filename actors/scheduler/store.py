@@ -9,6 +9,8 @@ from uuid import UUID
 
 from actors.pool.database import Database
 from actors.pool.statements import load_statements
+from actors.scheduler.cron import Firing
+from actors.scheduler.effects import Dispatch, Fetch, Write
 from actors.scheduler.task import Task, TaskState
 
 QUEUE = "tasks"
@@ -21,7 +23,7 @@ PLANNER_SETTINGS: Mapping[str, str] = {
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
 }
-_STATEMENT_TIMEOUT_S = 30.0
+STATEMENT_TIMEOUT_S = 30.0
 _WAIT_FOR_CONNECTION_S = 5.0
 
 
@@ -49,34 +51,6 @@ class Discovered(NamedTuple):
     snapshot: str
     tasks: list[Task]
     overflowed: bool
-
-
-class TaskRecord(NamedTuple):
-    """What becomes of a task. ``run_at`` (seconds since 1970) is given with `TaskState.PENDING`: then it runs again."""
-
-    id: UUID
-    state: TaskState
-    attempts: int
-    orphaned: int
-    error: str | None = None
-    run_at: float | None = None
-
-
-class Dispatch(NamedTuple):
-    """A task that goes to a worker. ``run`` is how many of its runs have ended before."""
-
-    worker: str
-    incarnation: str
-    task: UUID
-    run: int
-
-
-class OpenDispatch(NamedTuple):
-    """A task that a former owner gave to a worker, and whose run nobody recorded the end of."""
-
-    worker: str
-    incarnation: str
-    task: Task
 
 
 class CronTask(NamedTuple):
@@ -111,33 +85,48 @@ class TaskStore:
         return str((await self._read("snapshot"))[0][0])
 
     async def discover(self, before: str, limit: int) -> Discovered:
-        """Return the pending tasks that became visible since a snapshot, in the order of their ids."""
+        """Return the pending tasks that became visible since a snapshot, in the order of time and id."""
         rows = await self._read("discover", before, limit + 1)
         snapshot: str = rows[0][0]
         if rows[0][1] is None:
             return Discovered(snapshot, [], False)
         return Discovered(snapshot, [Task(*row[1:]) for row in map(tuple, rows[:limit])], len(rows) > limit)
 
-    async def fetch(self, priority: int, after: UUID, limit: int) -> list[Task]:
-        """Return pending tasks of a priority after an id, in the order of their ids."""
-        return [Task(*row) for row in await self._read("fetch", priority, after, limit)]
+    async def fetch(self, fetch: Fetch) -> list[Task]:
+        """Return the pending tasks that are asked for."""
+        after_at, after_id = fetch.after
+        rows = await self._read("fetch", fetch.priority, after_at, after_id, fetch.until, fetch.limit)
+        return [Task(*row) for row in rows]
 
-    async def record(self, epoch: int, ended: Sequence[TaskRecord], dispatched: Sequence[Dispatch]) -> None:
+    async def heads(self, limit: int) -> list[Task]:
+        """Return the pending tasks with a lane that failed or were orphaned, in the order of their ids."""
+        return [Task(*row) for row in await self._read("heads", limit)]
+
+    async def write(self, epoch: int, write: Write) -> None:
         """Record what became of tasks and which go to workers now: all of it or, where it raises, nothing known."""
-        ids, states, attempts, orphaned, errors, run_at = _columns(ended, 6)
-        texts = [None if error is None else storable(error) for error in errors]
-        await self._owned(
-            "record", epoch, ids, states, attempts, orphaned, texts, run_at, *_columns(dispatched, 4)
-        )  # fmt: skip
+        ended = [
+            (
+                task.id,
+                state.value,
+                task.attempts,
+                task.orphaned,
+                None if error is None else storable(error),
+                task.run_at if state is TaskState.PENDING else None,
+            )
+            for task, state, error in write.conclusions
+        ]
+        await self._owned("record", epoch, *_columns(ended, 6), list(write.cancels), *_dispatched(write.dispatches))
 
     async def checkpoint(self, epoch: int, still_open: Sequence[Dispatch]) -> None:
         """Repeat the dispatches that are open, all of them, and show that the owner lives."""
-        await self._owned("checkpoint", epoch, *_columns(still_open, 4))
+        await self._owned("checkpoint", epoch, *_dispatched(still_open))
 
-    async def open_dispatches(self, ownership: Ownership) -> list[OpenDispatch]:
-        """Return what former owners gave to workers and is not known to have ended."""
-        rows = await self._read("open_dispatches", *ownership)
-        return [OpenDispatch(row[0], row[1], Task(*row[2:])) for row in map(tuple, rows)]
+    async def open_dispatches(self, ownership: Ownership) -> list[Dispatch]:
+        """Return what former owners gave to workers and is not known to have ended, each task once."""
+        found: dict[tuple[UUID, str, str], list[Task]] = {}
+        for row in map(tuple, await self._read("open_dispatches", *ownership)):
+            found.setdefault(row[:3], []).append(Task(*row[3:]))
+        return [Dispatch(*whose, tuple(tasks)) for whose, tasks in found.items()]
 
     async def progress(self, epoch: int, told: Mapping[UUID, str]) -> None:
         """Store how far running tasks are; where the epoch is over, nothing is."""
@@ -148,11 +137,16 @@ class TaskStore:
         return {row[0]: row[1] for row in await self._write("begin_crons", list(names))}
 
     async def fire(
-        self, epoch: int, name: str, last_at: datetime, now_at: datetime, priority: int, tasks: Sequence[CronTask]
+        self, epoch: int, firing: Firing, priority: int, tasks: Sequence[CronTask], unique_key: str | None = None
     ) -> bool:
-        """Enqueue what a schedule is due for; False where it does not stand at ``last_at`` any more."""
+        """Enqueue what a schedule is due for; False where it does not stand any more where the firing says.
+
+        With a unique key nothing is enqueued while one that it fired before is pending.
+        """
         arguments, run_at = _columns(tasks, 2)
-        row = await self._owned("fire", epoch, name, last_at, now_at, priority, arguments, run_at)
+        row = await self._owned(
+            "fire", epoch, firing.name, firing.former_at, firing.last_at, priority, arguments, run_at, unique_key
+        )
         return bool(row["moved"])
 
     async def make_days(self, ahead: int) -> int:
@@ -171,17 +165,26 @@ class TaskStore:
         return row
 
     async def _read(self, name: str, *arguments: Any) -> list[Any]:
-        return await self._database.fetch(self._sql[name], *arguments, timeout_s=_STATEMENT_TIMEOUT_S)
+        return await self._database.fetch(self._sql[name], *arguments, timeout_s=STATEMENT_TIMEOUT_S)
 
     async def _write(self, name: str, *arguments: Any) -> list[Any]:
         async with self._database.pool.acquire(_WAIT_FOR_CONNECTION_S, name) as connection:
-            rows: list[Any] = await connection.fetch(self._sql[name], *arguments, timeout=_STATEMENT_TIMEOUT_S)
+            rows: list[Any] = await connection.fetch(self._sql[name], *arguments, timeout=STATEMENT_TIMEOUT_S)
             return rows
 
 
 def storable(text: str) -> str:
     """Return text as the database takes it: without zero bytes and lone surrogates, and no longer than is kept."""
     return text[:ERROR_LENGTH_MAX].replace("\0", "").encode(errors="replace").decode()
+
+
+def _dispatched(dispatches: Sequence[Dispatch]) -> Sequence[Sequence[Any]]:
+    rows = [
+        (each.id, each.worker, each.incarnation, task.id, task.attempts + task.orphaned)
+        for each in dispatches
+        for task in each.tasks
+    ]
+    return _columns(rows, 5)
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[Any]]:

@@ -49,7 +49,8 @@ COMMENT ON COLUMN tasks.xid IS
     'The transaction that enqueued it: the scheduler asks for what its last snapshot did not show (pg_visible_in_snapshot).';
 -- Of what is pending alone, so that the update which ends a task touches neither.
 CREATE INDEX tasks_by_xid ON tasks (xid) WHERE finished_at IS NULL;
-CREATE INDEX tasks_pending ON tasks (priority, id) WHERE finished_at IS NULL;
+CREATE INDEX tasks_pending ON tasks (priority, run_at, id) WHERE finished_at IS NULL;
+CREATE INDEX tasks_heads ON tasks (lane) WHERE finished_at IS NULL AND lane IS NOT NULL AND attempts + orphaned > 0;
 CREATE INDEX tasks_dead ON tasks (id) WHERE state = 'dead';
 CREATE TABLE tasks_default PARTITION OF tasks DEFAULT;
 COMMENT ON TABLE tasks_default IS 'What was pending or dead when its day was dropped.';
@@ -68,12 +69,15 @@ COMMENT ON COLUMN task_queue.seen_at IS 'When its owner was last heard of.';
 CREATE TABLE task_dispatches (
     id          uuid NOT NULL DEFAULT new_uuid7(),
     epoch       bigint NOT NULL,
+    dispatch    uuid NOT NULL,
     worker      text NOT NULL,
     incarnation text NOT NULL,
     tasks       uuid[] NOT NULL,
     runs        smallint[] NOT NULL,
     PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
+COMMENT ON COLUMN task_dispatches.id IS 'By the clock of the server: which row is the later one must not hang on others.';
+COMMENT ON COLUMN task_dispatches.dispatch IS 'By which the worker knows it.';
 COMMENT ON COLUMN task_dispatches.runs IS
     'For each task its attempts and orphaned runs so far: the run is open while the task has as many.';
 CREATE TABLE task_dispatches_default PARTITION OF task_dispatches DEFAULT;
