@@ -33,7 +33,7 @@ class ActorSpec:
 
     @property
     def code_version(self) -> str:
-        """Twelve hex digits that change with any module or SQL in the package of the actor's class, or in ``packages``."""
+        """Twelve hex digits that change with any module or SQL in the class's own package or in ``packages``."""
         digest = hashlib.sha256()
         for path in _sources(self.actor_class, self.packages):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())

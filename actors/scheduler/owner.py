@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -71,6 +72,7 @@ class QueueOwner:
         self._retention_days = retention_days
         self._now = now
         self._links: dict[str, WorkerLink] = {}
+        self._connected: set[str] = set()
         self._core: TaskScheduler | None = None
         self._epoch = 0
         self._wake = asyncio.Event()
@@ -110,6 +112,7 @@ class QueueOwner:
             await asyncio.gather(*(link.stand_down() for link in self._links.values()))
         finally:
             self._core = None
+            self._connected.clear()
             for link in self._links.values():
                 link.close()
         raise NotOwner(ownership.epoch)
@@ -130,23 +133,27 @@ class QueueOwner:
         if self._core is None:
             return SchedulerStatus(None, (0,) * len(Priority), 0, 0, (), counts)
         status = self._core.status()
-        connected = self._core.connected()
+        running: Counter[str] = Counter()
+        for dispatch in self._core.open_dispatches():
+            running[dispatch.worker] += len(dispatch.tasks)
         return SchedulerStatus(
             self._epoch,
             tuple(status.ready[priority] for priority in Priority),
             status.delayed,
             status.running,
-            tuple(WorkerStatus(name, name in connected, connected.get(name, 0)) for name in self._ports),
+            tuple(WorkerStatus(name, name in self._connected, running[name]) for name in self._ports),
             counts,
         )
 
     def joined(self, name: str, joined: Joined) -> None:
         """A worker has answered."""
+        self._connected.add(name)
         self._known.worker_joined(name, joined.incarnation, joined.rooms, joined.runs, joined.ends, self._now())
         self._wake.set()
 
     def absent(self, name: str, incarnation: str) -> None:
         """The connection to a worker broke."""
+        self._connected.discard(name)
         self._known.worker_absent(name, incarnation, self._now())
 
     def lost(self, name: str, incarnation: str) -> None:
@@ -231,9 +238,7 @@ class QueueOwner:
                 await asyncio.sleep(DISCOVER_EVERY_S)
                 continue
             snapshot = found.snapshot
-            core.discovered(read, found.tasks, self._now())
-            if found.overflowed:
-                core.read_anew()
+            core.discovered(read, found.tasks, self._now(), overflowed=found.overflowed)
             self._wake.set()
             await asyncio.sleep(max(_GATHER_S, _DISCOVERY_SHARE * (loop.time() - began)))
 

@@ -14,8 +14,8 @@ from actors.scheduler.worker import Worker
 ROOMS: Mapping[Kind, int] = {Kind.IO: 256, Kind.CPU: 4}
 
 
-async def _no_process(definition: TaskDefinition[Any, Any], arguments: str) -> None:
-    raise AssertionError("there are no processes here")
+async def _no_process(definition: TaskDefinition[Any, Any], _arguments: str) -> None:
+    raise AssertionError(f"there is no process here for {definition.name}")
 
 
 class LocalWorker:
@@ -34,14 +34,8 @@ class LocalWorker:
     async def start(self) -> None:
         """Begin a life."""
         self.worker = Worker(self._registry, self._services, rooms=self._rooms, run_in_process=_no_process)
-        handlers = (
-            self.worker.join,
-            self.worker.begin,
-            self.worker.cancel,
-            self.worker.reports,
-            self.worker.stand_down,
-        )
-        self._server = ChannelServer({each.__name__: each for each in handlers})
+        methods = ("join", "begin", "cancel", "reports", "stand_down")
+        self._server = ChannelServer({name: getattr(self.worker, name) for name in methods})
         self._address = await self._server.start("127.0.0.1")
         self._dead = asyncio.Event()
 

@@ -10,12 +10,13 @@ import pytest
 
 from actors.pool.database import Database
 from actors.runtime.errors import RowRejected, Unavailable
-from actors.scheduler.store import TaskRecord, TaskStore
+from actors.scheduler.effects import Fetch
+from actors.scheduler.store import TaskStore
 from actors.scheduler.table import TaskTable, enqueue
 from actors.scheduler.task import NewTask, TaskState
 from serve_app.domain.ids import first_id_at, new_id
 from tests.support.postgres import APP_ROLE, TestPostgres
-from tests.support.tasks import new_task
+from tests.support.tasks import ended, new_task, write
 
 _PARTITIONS = """
     SELECT part.relname FROM pg_inherits JOIN pg_class AS part ON part.oid = inhrelid
@@ -79,7 +80,7 @@ async def test_a_day_takes_its_tasks_from_the_default(
     assert (await _where(admin))[early.id] == "tasks_default"
     await store.make_days(8)
     assert (await _where(admin))[early.id] == f"tasks_{_today() + timedelta(days=8):%Y%m%d}"
-    await store.record(owner.epoch, [TaskRecord(early.id, TaskState.SUCCEEDED, 0, 0)], [])
+    await store.write(owner.epoch, write(ended(early)))
 
 
 async def test_what_is_pending_or_dead_outlives_its_day(
@@ -93,15 +94,15 @@ async def test_what_is_pending_or_dead_outlives_its_day(
     assert (await _where(admin))[done.id] == old
     owner = await store.take()
     states = {dead: TaskState.DEAD, done: TaskState.SUCCEEDED, cancelled: TaskState.CANCELLED}
-    records = [TaskRecord(task.id, state, 0, 0) for task, state in states.items()]
-    records += [TaskRecord(task.id, TaskState.SUCCEEDED, 0, 0) for task in (ancient, recent)]
-    await store.record(owner.epoch, records, [])
+    records = [ended(task, state) for task, state in states.items()]
+    await store.write(owner.epoch, write(*records, ended(ancient), ended(recent)))
     assert [await store.drop_day(7) for _ in range(3)] == [older, old, None]
     assert await _where(admin) == {pending.id: "tasks_default", dead.id: "tasks_default", recent.id: kept}
-    assert [task.id for task in await store.fetch(2, UUID(int=0), 10)] == [pending.id]
+    page = Fetch(1, 2, (float("-inf"), UUID(int=0)), datetime.now(UTC).timestamp() + 60, 10)
+    assert [task.id for task in await store.fetch(page)] == [pending.id]
     assert await TaskTable(database).redrive([dead.id]) == {dead.id}
     # Where it has ended at last it goes after the retention, counted from its end.
-    await store.record(owner.epoch, [TaskRecord(pending.id, TaskState.SUCCEEDED, 0, 0)], [])
+    await store.write(owner.epoch, write(ended(pending)))
     assert await store.drop_day(7) is None
     await admin.execute("UPDATE tasks SET finished_at = now() - interval '9 days' WHERE id = $1", pending.id)
     assert await store.drop_day(7) is None

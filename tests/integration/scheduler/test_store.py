@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,14 +11,15 @@ import asyncpg
 import pytest
 
 from actors.pool.database import Database
-from actors.scheduler.store import Dispatch, NotOwner, TaskRecord, TaskStore
+from actors.scheduler.cron import Firing
+from actors.scheduler.effects import Fetch, Position
+from actors.scheduler.lifecycle import Conclusion
+from actors.scheduler.store import CronTask, NotOwner, TaskStore
 from actors.scheduler.table import TaskTable, enqueue
 from actors.scheduler.task import NewTask, Priority, TaskState
 from serve_app.domain.ids import new_id
 from tests.support.postgres import APP_ROLE, TestPostgres
-from tests.support.tasks import new_task
-
-_FIRST = UUID(int=0)
+from tests.support.tasks import dispatched, ended, new_task, write
 
 
 async def _stored(database: Database, *tasks: NewTask) -> list[bool]:
@@ -25,8 +27,11 @@ async def _stored(database: Database, *tasks: NewTask) -> list[bool]:
         return await enqueue(connection, tasks)
 
 
-def _ended(task: NewTask, state: TaskState = TaskState.SUCCEEDED) -> TaskRecord:
-    return TaskRecord(task.id, state, 0, 0)
+_FIRST: Position = (float("-inf"), UUID(int=0))
+
+
+def _fetch(priority: Priority, limit: int, after: Position = _FIRST) -> Fetch:
+    return Fetch(1, priority, after, (datetime.now(UTC) + timedelta(hours=1)).timestamp(), limit)
 
 
 async def test_a_task_is_discovered_once(database: Database, store: TaskStore) -> None:
@@ -88,14 +93,16 @@ async def test_ids_and_commits_that_interleave_hide_none(
 
 
 async def test_what_is_more_than_was_asked_for_is_left_to_fetch(database: Database, store: TaskStore) -> None:
-    """The answer says that there was more; fetch pages through all by priority and id."""
+    """The answer says that there was more; fetch pages through all of a priority that is due, by time and id."""
     before = await store.snapshot()
     low = [new_task(priority=Priority.LOW) for _ in range(5)]
     await _stored(database, *low, new_task(priority=Priority.HIGH))
     found = await store.discover(before, 3)
     assert (len(found.tasks), found.overflowed) == (3, True)
-    first = await store.fetch(Priority.LOW, _FIRST, 3)
-    rest = await store.fetch(Priority.LOW, first[-1].id, 3)
+    later = new_task(priority=Priority.LOW, run_at=datetime.now(UTC) + timedelta(hours=2))
+    await _stored(database, later)
+    first = await store.fetch(_fetch(Priority.LOW, 3))
+    rest = await store.fetch(_fetch(Priority.LOW, 3, (first[-1].run_at, first[-1].id)))
     assert [task.id for task in first + rest] == sorted(task.id for task in low)
 
 
@@ -105,9 +112,9 @@ async def test_of_tasks_with_a_unique_key_one_is_pending(database: Database, sto
     assert await _stored(database, one, two, new_task("other", unique_key="k")) == [True, False, True]
     assert await _stored(database, two) == [False]
     owner = await store.take()
-    await store.record(owner.epoch, [TaskRecord(one.id, TaskState.PENDING, 1, 0, "again", 0.0)], [])
+    await store.write(owner.epoch, write(ended(one, TaskState.PENDING, attempts=1, error="again")))
     assert await _stored(database, two) == [False]
-    await store.record(owner.epoch, [_ended(one)], [])
+    await store.write(owner.epoch, write(ended(one)))
     assert await _stored(database, two) == [True]
 
 
@@ -117,7 +124,7 @@ async def test_to_enqueue_twice_stores_once(database: Database, store: TaskStore
     assert await _stored(database, *tasks) == [True, True]
     assert await _stored(database, *tasks) == [True, True]
     owner = await store.take()
-    await store.record(owner.epoch, [_ended(task) for task in tasks], [])
+    await store.write(owner.epoch, write(*map(ended, tasks)))
     assert await _stored(database, *tasks) == [True, True]
     assert await admin.fetchval("SELECT count(*) FROM tasks") == 2
     assert await admin.fetchval("SELECT count(*) FROM task_uniques") == 0
@@ -126,9 +133,9 @@ async def test_to_enqueue_twice_stores_once(database: Database, store: TaskStore
 async def test_a_task_rolled_back_was_never_there(database: Database, store: TaskStore) -> None:
     """Enqueued in the caller's own transaction, it shares its fate, its unique key too."""
     before, task = await store.snapshot(), new_task(unique_key="k")
-    with pytest.raises(ZeroDivisionError):
+    with suppress(ZeroDivisionError):
         async with database.transaction() as connection:
-            await enqueue(connection, [task])
+            assert await enqueue(connection, [task]) == [True]
             raise ZeroDivisionError
     assert (await store.discover(before, 10)).tasks == []
     assert await _stored(database, task) == [True]
@@ -144,17 +151,17 @@ async def test_a_former_owner_s_record_is_refused(database: Database, store: Tas
     now = datetime.now(UTC)
     started = (await store.begin_crons(["nightly"]))["nightly"]
     with pytest.raises(NotOwner):
-        await store.record(former.epoch, [_ended(task)], [Dispatch("worker-0", "i", task.id, 0)])
+        await store.write(former.epoch, write(ended(task), dispatches=(dispatched("w0", "a", task),)))
     with pytest.raises(NotOwner):
-        await store.checkpoint(former.epoch, [Dispatch("worker-0", "i", task.id, 0)])
+        await store.checkpoint(former.epoch, [dispatched("w0", "a", task)])
     with pytest.raises(NotOwner):
-        await store.fire(former.epoch, "nightly", started, now, 2, [])
+        await store.fire(former.epoch, Firing("nightly", started, now, (now,)), 2, [])
     await store.progress(former.epoch, {task.id: "{}"})
     view = await TaskTable(database).find(task.id)
     assert view is not None
     assert (view.state, view.progress) == (TaskState.PENDING, None)
     assert await store.open_dispatches(owner) == []
-    await store.record(owner.epoch, [_ended(task)], [])
+    await store.write(owner.epoch, write(ended(task)))
 
 
 async def test_a_takeover_waits_for_what_the_owner_writes(
@@ -178,16 +185,21 @@ async def test_open_dispatches_are_those_whose_end_nobody_recorded(database: Dat
     done, failed, kept, moved, _ = tasks
     await _stored(database, *tasks)
     first = await store.take()
-    await store.record(first.epoch, [], [Dispatch("w0", "a", task.id, 0) for task in (done, failed, kept, moved)])
-    await store.record(first.epoch, [_ended(done), TaskRecord(failed.id, TaskState.PENDING, 1, 0, "no", 0.0)], [])
+    one = dispatched("w0", "a", done, failed, kept, moved)
+    await store.write(first.epoch, write(dispatches=(one,)))
+    again = ended(failed, TaskState.PENDING, attempts=1, error="no")
+    await store.write(first.epoch, write(ended(done), again))
     second = await store.take()
-    assert {found.task.id for found in await store.open_dispatches(second)} == {kept.id, moved.id}
-    await store.record(second.epoch, [], [Dispatch("w1", "b", moved.id, 0)])
+    (found,) = await store.open_dispatches(second)
+    assert {task.id for task in found.tasks} == {kept.id, moved.id}
+    two = dispatched("w1", "b", moved)
+    await store.write(second.epoch, write(dispatches=(two,)))
     third = await store.take()
-    found = {each.task.id: (each.worker, each.incarnation) for each in await store.open_dispatches(third)}
-    assert found == {kept.id: ("w0", "a"), moved.id: ("w1", "b")}
-    await store.record(third.epoch, [TaskRecord(kept.id, TaskState.PENDING, 0, 1, "orphaned", 0.0)], [])
-    assert {each.task.id for each in await store.open_dispatches(await store.take())} == {moved.id}
+    found_now = {each[:3]: [task.id for task in each.tasks] for each in await store.open_dispatches(third)}
+    assert found_now == {one[:3]: [kept.id], two[:3]: [moved.id]}
+    await store.write(third.epoch, write(ended(kept, TaskState.PENDING, orphaned=1, error="lost")))
+    (left,) = await store.open_dispatches(await store.take())
+    assert [task.id for task in left.tasks] == [moved.id]
 
 
 async def test_a_checkpoint_repeats_what_is_open(
@@ -197,30 +209,77 @@ async def test_a_checkpoint_repeats_what_is_open(
     old, new = new_task(), new_task()
     await _stored(database, old, new)
     owner = await store.take()
-    await store.record(owner.epoch, [], [Dispatch("w0", "a", old.id, 0)])
+    of_old = dispatched("w0", "a", old)
+    await store.write(owner.epoch, write(dispatches=(of_old,)))
     await admin.execute("UPDATE task_dispatches SET id = first_uuid7_at(now() - interval '1 hour')")
-    await store.checkpoint(owner.epoch, [Dispatch("w0", "a", old.id, 0)])
-    await store.record(owner.epoch, [], [Dispatch("w1", "b", new.id, 0)])
+    await store.checkpoint(owner.epoch, [of_old])
+    await store.write(owner.epoch, write(dispatches=(dispatched("w1", "b", new),)))
     later = await store.take()
     assert later.checkpoint > (await admin.fetchval("SELECT id FROM task_dispatches ORDER BY id LIMIT 1"))
-    assert {each.task.id for each in await store.open_dispatches(later)} == {old.id, new.id}
+    found = await store.open_dispatches(later)
+    assert {task.id for each in found for task in each.tasks} == {old.id, new.id}
+    assert {each.id for each in found} > {of_old.id}
     silent_s = await store.silent_s()
     assert silent_s is not None
     assert 0 <= silent_s < 5
 
 
-async def test_a_schedule_fires_each_time_once(database: Database, store: TaskStore) -> None:
+async def test_a_schedule_fires_each_time_once(store: TaskStore) -> None:
     """Who believes that it stands elsewhere, because another has fired it, enqueues nothing."""
     owner = await store.take()
     began = (await store.begin_crons(["nightly", "hourly"]))["nightly"]
     assert (await store.begin_crons(["nightly"])) == {"nightly": began}
     due = began + timedelta(hours=1)
-    before = await store.snapshot()
-    assert await store.fire(owner.epoch, "nightly", began, due, 1, [("1", began), ("2", due)])
-    assert not await store.fire(owner.epoch, "nightly", began, due, 1, [("1", began), ("2", due)])
-    tasks = (await store.discover(before, 10)).tasks
-    assert [(task.name, task.arguments, task.priority) for task in tasks] == [("nightly", "1", 1), ("nightly", "2", 1)]
+    before, firing = await store.snapshot(), Firing("nightly", began, due, (began, due))
+    tasks = [CronTask("1", began), CronTask("2", due)]
+    assert await store.fire(owner.epoch, firing, 1, tasks)
+    assert not await store.fire(owner.epoch, firing, 1, tasks)
+    found = (await store.discover(before, 10)).tasks
+    assert [(task.name, task.arguments, task.priority) for task in found] == [("nightly", "1", 1), ("nightly", "2", 1)]
     assert (await store.begin_crons(["nightly"])) == {"nightly": due}
+
+
+async def test_a_schedule_with_a_unique_key_has_one_task_pending(store: TaskStore) -> None:
+    """It moves on all the same, and fires again once that one has ended."""
+    owner = await store.take()
+    at = (await store.begin_crons(["often"]))["often"]
+    before, seen = await store.snapshot(), []
+    for second in range(3):
+        now = at + timedelta(seconds=1)
+        assert await store.fire(owner.epoch, Firing("often", at, now, (now,)), 2, [CronTask("null", now)], "schedule")
+        found = await store.discover(before, 10)
+        at, before = now, found.snapshot
+        seen.append(len(found.tasks))
+        if second == 1:
+            (running,) = await store.fetch(_fetch(Priority.NORMAL, 10))
+            await store.write(owner.epoch, write(Conclusion(running, TaskState.SUCCEEDED, None)))
+    assert seen == [1, 0, 1]
+
+
+async def test_what_the_scheduler_does_not_hold_is_cancelled_too(
+    database: Database, store: TaskStore, admin: asyncpg.Connection
+) -> None:
+    """Its unique key is free again, and the reason is kept."""
+    task = new_task(unique_key="k")
+    await _stored(database, task)
+    owner = await store.take()
+    await store.write(owner.epoch, write(cancels=(task.id,)))
+    view = await TaskTable(database).find(task.id)
+    assert view is not None
+    assert (view.state, view.error) == (TaskState.CANCELLED, "cancelled before it ran")
+    assert view.finished_at is not None
+    assert await admin.fetchval("SELECT count(*) FROM task_uniques") == 0
+
+
+async def test_heads_are_what_ran_before_and_has_a_lane(database: Database, store: TaskStore) -> None:
+    """Their lanes may have to wait for them."""
+    head, laneless, fresh = new_task(lane="a"), new_task(), new_task(lane="a")
+    await _stored(database, head, laneless, fresh)
+    owner = await store.take()
+    failed = [ended(task, TaskState.PENDING, attempts=1, error="no") for task in (head, laneless)]
+    await store.write(owner.epoch, write(*failed))
+    (found,) = await store.heads(10)
+    assert (found.id, found.lane, found.attempts) == (head.id, "a", 1)
 
 
 async def test_a_dead_task_runs_again_as_if_it_were_new(database: Database, store: TaskStore) -> None:
@@ -228,8 +287,8 @@ async def test_a_dead_task_runs_again_as_if_it_were_new(database: Database, stor
     dead, unique, done = new_task(), new_task(unique_key="k"), new_task()
     await _stored(database, dead, unique, done)
     owner, table = await store.take(), TaskTable(database)
-    records = [TaskRecord(each.id, TaskState.DEAD, 3, 1, "why\0\ud800") for each in (dead, unique)]
-    await store.record(owner.epoch, [*records, _ended(done)], [])
+    records = [ended(each, TaskState.DEAD, attempts=3, orphaned=1, error="why\0\ud800") for each in (dead, unique)]
+    await store.write(owner.epoch, write(*records, ended(done)))
     assert [view.id for view in await table.list(state=TaskState.DEAD)] == sorted([dead.id, unique.id], reverse=True)
     view = await table.find(dead.id)
     assert view is not None
@@ -246,7 +305,7 @@ async def test_pages_go_from_the_newest_back(database: Database, store: TaskStor
     tasks = [new_task("a" if number % 2 else "b", priority=Priority(number % 4)) for number in range(9)]
     await _stored(database, *tasks)
     owner = await store.take()
-    await store.record(owner.epoch, [_ended(task) for task in tasks[:4]], [])
+    await store.write(owner.epoch, write(*map(ended, tasks[:4])))
     await store.progress(owner.epoch, {tasks[8].id: '{"done":1}'})
     table = TaskTable(database)
     newest = sorted((task.id for task in tasks), reverse=True)
