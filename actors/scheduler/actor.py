@@ -59,12 +59,12 @@ class TaskSchedulerActor(Supervised):
 
     async def ensure_running(self) -> str:
         """Begin, unless it runs already, and return the version; safe to repeat."""
-        if self._running is None or self._running.done():
-            self._running = asyncio.get_running_loop().create_task(self._run())
+        self._begin()
         return await super().ensure_running()
 
     async def address(self) -> Address:
-        """Return where it hears of new tasks."""
+        """Return where it hears of new tasks; who asks after a restart has it begin."""
+        self._begin()
         if self._listening is None:
             server = ChannelServer({"poke": self.poke})
             self._listening = asyncio.get_running_loop().create_task(server.start(self._host()))
@@ -86,6 +86,10 @@ class TaskSchedulerActor(Supervised):
         if self._owner is None:
             raise Unavailable("the task scheduler", "it is starting", _AGAIN_S)
         self._owner.cancel(task_id)
+
+    def _begin(self) -> None:
+        if self._running is None or self._running.done():
+            self._running = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         try:

@@ -47,6 +47,7 @@ class TaskWorkerActor(Supervised):
         self._host = host
         self._describe = describe
         self._opening: asyncio.Task[Address] | None = None
+        self._open_services: AbstractAsyncContextManager[Any] | None = None
 
     async def ensure_running(self) -> str:
         """Begin to serve as soon as that is possible, and return the version; safe to repeat."""
@@ -68,8 +69,9 @@ class TaskWorkerActor(Supervised):
 
     async def _start(self) -> Address:
         try:
-            # Never left: the process ends with the actor.
-            services = await self._services().__aenter__()
+            # Never left: the process ends with the actor. Kept, or the garbage collector would bring its end about.
+            self._open_services = self._services()
+            services = await self._open_services.__aenter__()
             worker = Worker(
                 self._registry(),
                 services,
