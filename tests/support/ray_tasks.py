@@ -55,7 +55,7 @@ async def noop(run: Run[asyncpg.Pool], number: int) -> None:
     """Do nothing."""
 
 
-@registry.task("noted", retry=RetryPolicy(attempts_max=3, first_s=0.05))
+@registry.task("noted", retry=RetryPolicy(attempts_max=50, first_s=0.05, max_s=1.0))
 async def noted(run: Run[asyncpg.Pool], work: Work) -> None:
     """Note when it began and ended, and where."""
     await _noted(run, work)
