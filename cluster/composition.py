@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from hashlib import blake2b
 
 import ray
@@ -12,15 +14,23 @@ from actors.cache.level2.redis_level import RedisLevel
 from actors.cache.level2.sealing import Sealer, key_from_text
 from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
+from actors.scheduler.registry import Registry
+from actors.scheduler.store import PLANNER_SETTINGS, STATEMENT_TIMEOUT_S
 from cluster.redis_breakers import ToldRedisLevel
 from cluster.settings import Settings, load_settings, runs_on_one_machine
 from serve_app.caching.epochs import StoredEpochs
 from serve_app.caching.rings import StoredRings
 from serve_app.caching.sink import StoredSink
 from serve_app.config import GatewayConfig
+from serve_app.logs import configure_logging
+from serve_app.services import Services
+from serve_app.tasks.registry import registry
 from serve_app.write_behind import APPLIERS
 
 ACTOR_NAMESPACE = "easypay"
+_TASK_WORKER_CONNECTIONS = 4
+_SCHEDULER_CONNECTIONS = 2
+_TASK_DRAIN_S = 10.0
 
 
 def gateway_config() -> GatewayConfig:
@@ -69,6 +79,35 @@ def cache_write_behind(journal: str) -> tuple[Journal, StoredSink] | None:
 async def _open_sink_database() -> Database:
     manager = PoolManagerClient(ACTOR_NAMESPACE)
     return await Database.open(database_url(), name="cache-sink", manager=manager, want=1)
+
+
+def task_registry() -> Registry[Services]:
+    """Return the functions that run as tasks."""
+    return registry
+
+
+@asynccontextmanager
+async def task_services() -> AsyncIterator[Services]:
+    """Open what tasks work with."""
+    configure_logging()
+    services = await Services.open(gateway_config(), name="task-worker", connections=_TASK_WORKER_CONNECTIONS)
+    try:
+        yield services
+        await services.drain(_TASK_DRAIN_S)
+    finally:
+        await services.close()
+
+
+async def open_task_database() -> Database:
+    """Open the database as the task scheduler uses it."""
+    return await Database.open(
+        database_url(),
+        name="task-scheduler",
+        manager=PoolManagerClient(ACTOR_NAMESPACE),
+        want=_SCHEDULER_CONNECTIONS,
+        command_timeout_s=STATEMENT_TIMEOUT_S,
+        settings=PLANNER_SETTINGS,
+    )
 
 
 def node_host() -> str:

@@ -89,6 +89,10 @@ class Settings(BaseSettings):
     # Answers in gzip, br or zstd for clients that accept it. Off where a proxy in front of the gateway does it.
     compression_enabled: bool = True
 
+    # Processes that run tasks, and for how many days what has ended is kept; dead letters ten times as long.
+    task_workers: Annotated[int, Field(ge=1, le=64)] = 2
+    task_retention_days: Annotated[int, Field(ge=1, le=365)] = 7
+
     processor_url: HttpUrl | None = None
     live_processor_url: HttpUrl | None = None
     processor_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0

@@ -10,6 +10,10 @@ from actors.cache.sharding.keeper_actor import RING_KEEPER_NAME, RingKeeperActor
 from actors.cache.sharding.stored import SHARD_PREFIX
 from actors.pool.actor import POOL_MANAGER_NAME, PoolManagerActor
 from actors.runtime.spec import ActorSpec
+from actors.scheduler.actor import TaskSchedulerActor
+from actors.scheduler.client import SCHEDULER_NAME
+from actors.scheduler.definition import Kind
+from actors.scheduler.worker_actor import TaskWorkerActor, worker_names
 from cluster.composition import (
     ACTOR_NAMESPACE,
     cache_epochs,
@@ -17,17 +21,23 @@ from cluster.composition import (
     cache_rings,
     cache_write_behind,
     database_url,
-    gateway_config,
     gateway_name,
     node_host,
+    open_task_database,
+    task_registry,
+    task_services,
 )
 from cluster.settings import Settings
 from cluster.supervisor import ActorGroup
 from serve_app.caching.models import REDIS_MODELS
+from serve_app.domain.ids import new_id
+from serve_app.incident import describe_briefly
 from serve_app.logs import configure_logging
-from serve_app.tasks.resolver_actor import RESOLVER_NAME, ResolverActor
 
 SUPERVISOR_NAME = "supervisor"
+
+TASK_ROOMS = {Kind.IO: 256, Kind.CPU: 8}
+"""How many tasks a worker has at once. Those that take a CPU wait for it in Ray, where the autoscaler sees them."""
 
 
 def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
@@ -39,7 +49,7 @@ def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
         ActorSpec(BREAKER_BOARD_NAME, CircuitBreakerActor, (configure_logging,)),
         ActorSpec(POOL_MANAGER_NAME, PoolManagerActor, (database_url, settings.connection_budget, gateway)),
         *([ActorSpec(*ring)] if settings.cache_shards > 0 else []),
-        ActorSpec(RESOLVER_NAME, ResolverActor, (gateway_config,)),
+        *_tasks(settings),
     )
 
 
@@ -49,6 +59,26 @@ def cache_shards(settings: Settings) -> ActorGroup | None:
         return None
     member = partial(_shard, gateway_name(settings), settings.cache_shard_bytes)
     return ActorGroup(RING_KEEPER_NAME, SHARD_PREFIX, member)
+
+
+def _tasks(settings: Settings) -> tuple[ActorSpec, ...]:
+    """Return the scheduler of tasks and its workers."""
+    workers = worker_names(settings.task_workers)
+    scheduler = (
+        task_registry,
+        open_task_database,
+        workers,
+        ACTOR_NAMESPACE,
+        settings.task_retention_days,
+        new_id,
+        node_host,
+    )
+    worker = (task_registry, task_services, TASK_ROOMS, node_host, describe_briefly)
+    return (
+        # Which functions there are, and how they run, is theirs as much as the code beside the actors.
+        *(ActorSpec(name, TaskWorkerActor, worker, packages=("serve_app",)) for name in workers),
+        ActorSpec(SCHEDULER_NAME, TaskSchedulerActor, scheduler, packages=("serve_app.tasks",)),
+    )
 
 
 def _shard(gateway: str, bound_bytes: int, name: str) -> ActorSpec:

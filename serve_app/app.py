@@ -24,6 +24,7 @@ from serve_app.ops.cache import CacheEndpoints
 from serve_app.ops.cache_shards import CacheShardEndpoints
 from serve_app.ops.endpoints import HealthEndpoints
 from serve_app.ops.metrics import MetricsEndpoints
+from serve_app.ops.tasks import TaskEndpoints
 from serve_app.payments.endpoints import PaymentEndpoints
 from serve_app.refunds.endpoints import RefundEndpoints
 from serve_app.services import Services
@@ -86,7 +87,10 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *AuditEndpoints(services.audit).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
-        *MetricsEndpoints(services.cache, services.tallies, services.admission, services.breaker_board).operations(),
+        *MetricsEndpoints(
+            services.cache, services.tallies, services.admission, services.breaker_board, services.task_scheduler
+        ).operations(),
+        *TaskEndpoints(services.task_table, services.tasks, services.task_scheduler).operations(),
         *CacheShardEndpoints(services.ring).operations(),
         *BreakerEndpoints(services.breaker_board).operations(),
     ]

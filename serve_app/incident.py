@@ -35,6 +35,11 @@ def describe(error: BaseException) -> dict[str, Any]:
     return {**chain[0], **({"causes": chain[1:]} if chain[1:] else {})}
 
 
+def describe_briefly(error: BaseException) -> str:
+    """Return the kind of the error and its text, cut and masked: what may be stored beside what failed."""
+    return f"{type(error).__qualname__}: {_text(error)}"
+
+
 def _text(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         kinds = [details["type"] for details in error.errors(include_url=False, include_input=False)]

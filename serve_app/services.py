@@ -22,6 +22,8 @@ from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.lag import LoopLagProbe
 from actors.runtime.retry_budget import RetryBudget
 from actors.runtime.tallies import Tallies
+from actors.scheduler.client import TaskQueue, TaskSchedulerClient
+from actors.scheduler.table import TaskTable
 from serve_app.admission.admission import Admission
 from serve_app.attempts.engine import AttemptEngine, Step
 from serve_app.attempts.idempotent import IdempotentRequests
@@ -72,6 +74,9 @@ class Services:
     refunds: RefundService
     audit: AuditRepository
     resolver: Resolver
+    tasks: TaskQueue
+    task_table: TaskTable
+    task_scheduler: TaskSchedulerClient
     breaker_board: BreakerBoardClient
     breaker_sync: BreakerSync
     loop_lag: LoopLagProbe
@@ -106,6 +111,7 @@ class Services:
         if self.cache is not None:
             await self.cache.close()
         await self.processors.close()
+        self.tasks.close()
         await self.database.close()
 
 
@@ -178,6 +184,9 @@ def wire(
         refunds=RefundService(CachedRefunds(refunds, reads), cached_payments, operations),
         audit=AuditRepository(database, reads),
         resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
+        tasks=TaskQueue(database, config.actor_namespace),
+        task_table=TaskTable(database),
+        task_scheduler=TaskSchedulerClient(config.actor_namespace),
         breaker_board=board,
         breaker_sync=BreakerSync(breakers or ProcessBreakers("alone"), board),
         loop_lag=loop_lag,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -33,6 +34,8 @@ class Connector:
     command_timeout_s: float = 10.0
     # A client that stopped in the middle of a transaction must not keep its row locks.
     idle_in_transaction_s: float = 30.0
+    # The server's settings for these connections beside those below.
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     async def connect(self, application_name: str) -> PooledConnection:
         """Make a connection whose name at the server is ``application_name``.
@@ -66,4 +69,5 @@ class Connector:
             "idle_in_transaction_session_timeout": str(int(self.idle_in_transaction_s * 1000)),
             # A little later than the client gives up: its cancel request comes first, this is for where it is lost.
             "statement_timeout": str(int(self.command_timeout_s * 1000) + 2000),
+            **self.settings,
         }

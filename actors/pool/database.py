@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -47,13 +47,15 @@ class Database:
         command_timeout_s: float = 10.0,
         warm: int = 1,
         gate: Gate | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Database:
         """Lease up to ``want`` connections, from the manager or (tools and tests) from nobody, and make ``warm``.
+        ``settings`` are those of the server that they get.
 
         Returns all the same where the manager or the server is away: statements then raise ``Unavailable`` until it is
         back; with a ``gate`` at once, where it is shut.
         """
-        connector = Connector(url, command_timeout_s=command_timeout_s)
+        connector = Connector(url, command_timeout_s=command_timeout_s, settings=settings or {})
         leased = LeasedPool(connector, name=name, want=want, manager=manager, gate=gate)
         await leased.start()
         await leased.pool.warm(warm)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ class ActorSpec:
 
     ``actor_class`` is ``Supervised``: its constructor takes the version of the code before ``arguments``.
     ``max_concurrency`` bounds the calls that run at once, ``max_pending_calls`` those that one handle may have open;
-    beyond it callers get ``Overloaded``. ``resources`` are Ray's custom resources.
+    beyond it callers get ``Overloaded``. ``resources`` are Ray's custom resources. ``packages`` are those whose code it
+    runs beside its own.
     """
 
     name: str
@@ -27,12 +29,13 @@ class ActorSpec:
     max_concurrency: int = 100
     max_pending_calls: int = 1000
     resources: Mapping[str, float] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
 
     @property
     def code_version(self) -> str:
-        """Twelve hex digits that change with the source of any module in the package of the actor's class."""
+        """Twelve hex digits that change with any module or SQL in the class's own package or in ``packages``."""
         digest = hashlib.sha256()
-        for path in _sources(self.actor_class):
+        for path in _sources(self.actor_class, self.packages):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()[:12]
 
@@ -56,7 +59,14 @@ def create(spec: ActorSpec, namespace: str) -> Any:
     ).remote(spec.code_version, *spec.arguments)
 
 
-def _sources(actor_class: type[Any]) -> list[Path]:
+def _sources(actor_class: type[Any], packages: Sequence[str]) -> list[Path]:
     """Return the files that define the actor: its whole package, for the algorithm lies beside the class."""
     path = Path(inspect.getfile(actor_class))
-    return sorted(path.parent.rglob("*.py")) if (path.parent / "__init__.py").exists() else [path]
+    folders = [Path(str(resources.files(package))) for package in packages]
+    if not (path.parent / "__init__.py").exists():
+        return [path, *_files(folders)]
+    return _files([path.parent, *folders])
+
+
+def _files(folders: Sequence[Path]) -> list[Path]:
+    return sorted(path for folder in folders for pattern in ("*.py", "*.sql") for path in folder.rglob(pattern))

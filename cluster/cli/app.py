@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cluster.cli import acquirer, bench, cache, demo, down, keys, migrate, status, up
+from cluster.cli import acquirer, bench, cache, demo, down, keys, migrate, status, tasks, up
 
 app = typer.Typer(
     name="easypay",
@@ -19,6 +19,7 @@ app.command()(down.down)
 app.command()(status.status)
 app.add_typer(keys.app, name="keys")
 app.add_typer(cache.app, name="cache")
+app.add_typer(tasks.app, name="tasks")
 app.command()(migrate.migrate)
 app.command()(demo.demo)
 # Its options are the benchmark's own; only they know them.

@@ -111,11 +111,18 @@ def forget_changes_of(merchant: str, directory: Path | None, *, models: Sequence
 
 
 def _call(directory: Path | None, path: str, body: dict[str, Any] | None) -> Any:
+    return call_operations(directory, f"{_PATH}{path}", body)
+
+
+def call_operations(directory: Path | None, path: str, body: dict[str, Any] | None) -> Any:
+    """Call a path of the gateway that runs on a directory, with its admin key, and return the answer's body; end the
+    command where it fails.
+    """
     facts = _facts(directory)
     if facts is None:
         fail(f"no gateway runs on {data_dir(directory).path}; start one with easypay up")
     try:
-        answer = request(f"{facts['url']}{_PATH}{path}", key=facts["admin_key"], body=body)
+        answer = request(f"{facts['url']}{path}", key=facts["admin_key"], body=body)
     except OSError as error:
         fail(f"the gateway does not answer: {error}")
     if answer.status not in (200, 202):

@@ -20,6 +20,8 @@ from actors.cache.client import CacheClient
 from actors.pool.lease import holder_name
 from actors.runtime.errors import ActorError
 from actors.runtime.tallies import Tallies
+from actors.scheduler.client import TaskSchedulerClient
+from actors.scheduler.status import SchedulerStatus
 from serve_app.admission.admission import Admission
 from serve_app.http.operation import Call, Operation
 from serve_app.http.response import Response
@@ -30,6 +32,7 @@ from serve_app.ops.cache_metrics import cache_families
 from serve_app.ops.compression_metrics import compression_families
 from serve_app.ops.rate_limit_metrics import rate_limit_families
 from serve_app.ops.tally_metrics import Accounts
+from serve_app.ops.task_metrics import task_families
 
 _HEADERS = ((b"content-type", CONTENT_TYPE_PLAIN_0_0_4.encode()),)
 
@@ -43,12 +46,14 @@ class MetricsEndpoints:
         tallies: Callable[[], Tallies],
         admission: Admission,
         breakers: BreakerBoardClient,
+        scheduler: TaskSchedulerClient,
     ) -> None:
         """``tallies`` are those of this process alone: they are shown where there is no cache to tell of them."""
         self._cache = cache
         self._tallies = tallies
         self._admission = admission
         self._breakers = breakers
+        self._scheduler = scheduler
         self._process = holder_name("gateway")
 
     def operations(self) -> Sequence[Operation]:
@@ -72,6 +77,7 @@ class MetricsEndpoints:
             admission_families(accounts, self._admission.figures(), self._process),
             breaker_families(await _views(self._breakers)),
             compression_families(accounts),
+            task_families(await _status(self._scheduler)),
         )
         return Response(200, exposition(families), _HEADERS)
 
@@ -81,6 +87,14 @@ async def _views(board: BreakerBoardClient) -> Sequence[BreakerView] | None:
         return await board.views()
     except ActorError:
         # What is not known of the breakers must not hide the rest; the metrics say that the board is away.
+        return None
+
+
+async def _status(scheduler: TaskSchedulerClient) -> SchedulerStatus | None:
+    try:
+        return await scheduler.status()
+    except ActorError:
+        # As above; and so do these.
         return None
 
 

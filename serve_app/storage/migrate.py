@@ -17,6 +17,7 @@ _MIGRATION_LOCK = 0x65617379706179
 _GRANTS = """
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+GRANT EXECUTE ON FUNCTION make_task_days(int), drop_task_day(int) TO {role};
 REVOKE UPDATE, DELETE, TRUNCATE ON ledger_postings, audit_entries FROM {role};
 """
 

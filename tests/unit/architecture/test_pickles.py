@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
@@ -26,9 +27,15 @@ from actors.breaker.messages import (
 from actors.pool.actor import PoolManagerActor
 from actors.runtime.breaker import State
 from actors.runtime.errors import ActorError
+from actors.scheduler.actor import TaskSchedulerActor
+from actors.scheduler.definition import Kind
+from actors.scheduler.effects import RunEnd, RunRef
+from actors.scheduler.lifecycle import Outcome
+from actors.scheduler.messages import FormerOwner, FormerSession, Joined, Order, Reports, Session, Timing
+from actors.scheduler.status import SchedulerStatus, WorkerStatus
+from actors.scheduler.worker_actor import TaskWorkerActor
 from serve_app.domain.errors import DomainError
 from serve_app.problems import Code, Problem
-from serve_app.tasks.resolver_actor import ResolverActor, ResolverStatus
 
 _SAMPLES = {"str": "text", "float": 1.5, "int": 7, "str | None": "text", "Exception": ValueError("x")}
 
@@ -39,6 +46,8 @@ def _errors() -> Iterator[Exception]:
             if issubclass(kind, root) and kind is not root:
                 parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
                 yield kind(*(_SAMPLES[str(parameter.annotation)] for parameter in parameters))
+    yield FormerOwner(1, 2)
+    yield FormerSession()
     yield Problem(Code.CONFLICT, "why", [("field", "wrong")])
 
 
@@ -58,7 +67,10 @@ def test_an_error_survives_pickling(error: Exception) -> None:
     assert (type(copy), copy.args, str(copy)) == (type(error), error.args, str(error))
 
 
-@pytest.mark.parametrize("message", [ResolverStatus(1, 2, 3, 4, "why"), *_breaker_messages()])
+@pytest.mark.parametrize(
+    "message",
+    [SchedulerStatus(1, (0, 0, 2, 0), 3, 4, (WorkerStatus("a", True, 4),), {}), *_breaker_messages()],
+)
 def test_a_message_survives_pickling(message: object) -> None:
     """A frozen dataclass that is equal to its copy."""
     assert is_dataclass(message)
@@ -66,7 +78,21 @@ def test_a_message_survives_pickling(message: object) -> None:
     assert pickle.loads(pickle.dumps(message)) == message
 
 
-@pytest.mark.parametrize("actor", [PoolManagerActor, ResolverActor, CircuitBreakerActor])
+def test_the_messages_of_a_worker_survive_pickling() -> None:
+    """They are tuples, which are equal to their copies, and stay what they are."""
+    ref = RunRef(UUID(int=1), UUID(int=2))
+    end = RunEnd(ref, Outcome.FAILED, "why", 1.5)
+    messages = (
+        Order(UUID(int=1), "name", "null", 2, 1.0),
+        Joined(Session(1, 2), "life", {Kind.IO: 3}, [ref], [end], 4),
+        Reports(5, [end], {UUID(int=1): "{}"}, [Timing("name", Outcome.FAILED, 0.1, 0.2)]),
+    )
+    copies = pickle.loads(pickle.dumps(messages))
+    assert copies == messages
+    assert list(map(type, copies)) == list(map(type, messages))
+
+
+@pytest.mark.parametrize("actor", [PoolManagerActor, TaskSchedulerActor, TaskWorkerActor, CircuitBreakerActor])
 def test_an_actor_s_constructor_does_nothing_that_can_fail(actor: type) -> None:
     """It takes what it is given and calls nothing of the outside: an exception in one makes an actor dead for good."""
     source = inspect.getsource(actor.__init__)

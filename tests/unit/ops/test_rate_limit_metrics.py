@@ -12,6 +12,7 @@ from actors.cache.client import CacheClient
 from actors.cache.messages import ShardSnapshot, ShardState
 from actors.runtime.errors import Unavailable
 from actors.runtime.tallies import Series, Tallies
+from actors.scheduler.client import TaskSchedulerClient
 from serve_app.http.operation import Call
 from serve_app.middleware.rate_limit import LEASES, REQUESTS, STATIC_DECISIONS
 from serve_app.ops.metrics import MetricsEndpoints, exposition
@@ -32,7 +33,9 @@ async def _scrape(endpoints: MetricsEndpoints) -> str:
 def _endpoints(cache: CacheClient | None, tallies: Tallies) -> MetricsEndpoints:
     board = create_autospec(BreakerBoardClient, instance=True)
     board.views = AsyncMock(side_effect=Unavailable("board", "away", 1.0))
-    return MetricsEndpoints(cache, lambda: tallies, admission_of(), board)
+    scheduler = create_autospec(TaskSchedulerClient, instance=True)
+    scheduler.status = AsyncMock(side_effect=Unavailable("scheduler", "away", 1.0))
+    return MetricsEndpoints(cache, lambda: tallies, admission_of(), board, scheduler)
 
 
 async def test_a_scrape_shows_what_shards_were_told_and_not_what_this_process_counted() -> None:

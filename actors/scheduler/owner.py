@@ -1,0 +1,319 @@
+"""One ownership of the queue: the core of the scheduler with its store and its workers around it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from actors.runtime.errors import ActorError, Unavailable
+from actors.scheduler.cron import CatchUp, Crons, Firing
+from actors.scheduler.effects import Effects, Fetch, Write
+from actors.scheduler.link import WorkerLink, WorkerPort
+from actors.scheduler.messages import Joined, Reports, Timing
+from actors.scheduler.registry import Registry
+from actors.scheduler.scheduler import TaskScheduler
+from actors.scheduler.status import NameCounts, SchedulerStatus, WorkerStatus
+from actors.scheduler.store import CronTask, NotOwner, TaskStore
+from actors.scheduler.task import Priority
+
+STEP_EVERY_S = 0.5
+DISCOVER_EVERY_S = 0.5
+DISCOVER_MAX = 20_000
+"""Tasks of one discovery; beyond it the table is read page by page."""
+HEADS_MAX = 100_000
+# While tasks stream in, they are gathered for a moment: each discovery costs the server as much as some fifty tasks.
+_GATHER_S = 0.003
+# A discovery that takes long because somebody's transaction stays open may take a third of the time, no more.
+_DISCOVERY_SHARE = 2.0
+_REPEAT_MIN_S = 0.05
+_REPEAT_MAX_S = 1.0
+_CHECKPOINT_EVERY_S = 10.0
+_PROGRESS_EVERY_S = 1.0
+_CRON_PAUSE_MAX_S = 60.0
+_DAYS_AHEAD = 3
+_DAYS_EVERY_S = 600.0
+
+Result = TypeVar("Result")
+
+_logger = logging.getLogger(__name__)
+
+
+class QueueOwner:
+    """Runs tasks for as long as its epoch is the queue's. What it decides and guarantees stands at `TaskScheduler`."""
+
+    def __init__(
+        self,
+        store: TaskStore,
+        registry: Registry[Any],
+        ports: Mapping[str, WorkerPort],
+        *,
+        new_id: Callable[[], UUID],
+        counts: dict[str, NameCounts],
+        retention_days: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``ports`` are the ways to the workers by name. What is counted is added to ``counts``, by name of the task.
+        What has ended is kept for ``retention_days``.
+        """
+        self._store = store
+        self._registry = registry
+        self._ports = ports
+        self._new_id = new_id
+        self._counts = counts
+        self._retention_days = retention_days
+        self._now = now
+        self._links: dict[str, WorkerLink] = {}
+        self._connected: set[str] = set()
+        self._core: TaskScheduler | None = None
+        self._epoch = 0
+        self._wake = asyncio.Event()
+        self._new = asyncio.Event()
+        self._progress: dict[UUID, str] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Take the queue and run what is in it. Raises ``NotOwner`` once another has taken it, ``ActorError`` where it
+        cannot be taken now.
+        """
+        ownership = await self._store.take()
+        # What this does not show is discovered; what it shows is read from the table.
+        snapshot = await self._store.snapshot()
+        former = await self._store.open_dispatches(ownership)
+        heads = await self._store.heads(HEADS_MAX)
+        crons = await self._open_crons()
+        core = TaskScheduler(
+            self._registry, self._now(), new_id=self._new_id, draw=random.random, former=former, heads=heads
+        )
+        _logger.warning("the queue is ours by epoch %d, with %d open dispatches", ownership.epoch, len(former))
+        self._core, self._epoch = core, ownership.epoch
+        self._links = {name: WorkerLink(name, port, ownership.epoch, self) for name, port in self._ports.items()}
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                for work in (
+                    *(link.run() for link in self._links.values()),
+                    self._discover(core, snapshot),
+                    self._fire(crons),
+                    self._checkpoint(core),
+                    self._store_progress(),
+                    self._keep_days(),
+                    self._step(core),
+                ):
+                    self._tasks.create_task(work)
+        except* NotOwner:
+            await asyncio.gather(*(link.stand_down() for link in self._links.values()))
+        finally:
+            self._core = None
+            self._connected.clear()
+            for link in self._links.values():
+                link.close()
+        raise NotOwner(ownership.epoch)
+
+    def poke(self) -> None:
+        """Look for new tasks now."""
+        self._new.set()
+
+    def cancel(self, task_id: UUID) -> None:
+        """Have a task end without running (again). Raises ``Unavailable`` before the queue is taken."""
+        if self._core is None:
+            raise Unavailable("the task scheduler", "it does not own the queue", _REPEAT_MAX_S)
+        self._core.cancel([task_id])
+        self._wake.set()
+
+    def status(self, counts: dict[str, NameCounts]) -> SchedulerStatus:
+        """Return how things stand."""
+        if self._core is None:
+            return SchedulerStatus(None, (0,) * len(Priority), 0, 0, (), counts)
+        status = self._core.status()
+        running: Counter[str] = Counter()
+        for dispatch in self._core.open_dispatches():
+            running[dispatch.worker] += len(dispatch.tasks)
+        return SchedulerStatus(
+            self._epoch,
+            tuple(status.ready[priority] for priority in Priority),
+            status.delayed,
+            status.running,
+            tuple(WorkerStatus(name, name in self._connected, running[name]) for name in self._ports),
+            counts,
+        )
+
+    def joined(self, name: str, joined: Joined) -> None:
+        """A worker has answered."""
+        self._connected.add(name)
+        self._known.worker_joined(name, joined.incarnation, joined.rooms, joined.runs, joined.ends, self._now())
+        self._wake.set()
+
+    def absent(self, name: str, incarnation: str) -> None:
+        """The connection to a worker broke."""
+        self._connected.discard(name)
+        self._known.worker_absent(name, incarnation, self._now())
+
+    def lost(self, name: str, incarnation: str) -> None:
+        """A worker has died."""
+        _logger.warning("%s has died", name)
+        self._known.worker_lost(name, incarnation, self._now())
+        self._wake.set()
+
+    def reported(self, name: str, incarnation: str, reports: Reports) -> None:
+        """Runs have ended."""
+        self._known.ended(name, incarnation, reports.ends, self._now())
+        self._progress |= reports.progress
+        for timing in reports.timings:
+            self._count(timing)
+        self._wake.set()
+
+    @property
+    def _known(self) -> TaskScheduler:
+        assert self._core is not None, "links end with the core"
+        return self._core
+
+    async def _step(self, core: TaskScheduler) -> None:
+        """Have the core decide, whenever something happened or falls due."""
+        while True:
+            self._wake.clear()
+            self._do(core, core.step(self._now()))
+            next_at = core.next_at
+            pause_s = STEP_EVERY_S if next_at is None else min(STEP_EVERY_S, max(0.0, next_at - self._now()))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
+
+    def _do(self, core: TaskScheduler, effects: Effects) -> None:
+        assert self._tasks is not None
+        if effects.write is not None:
+            self._tasks.create_task(self._write(core, effects.write))
+        for dispatch in effects.sends:
+            self._links[dispatch.worker].send(dispatch)
+        for name, acknowledged in effects.acks.items():
+            if name in self._links:
+                self._links[name].acknowledge(acknowledged)
+        for name, cancelled in effects.cancels.items():
+            if name in self._links:
+                self._links[name].cancel(cancelled)
+        for fetch in effects.fetches:
+            self._tasks.create_task(self._fetch(core, fetch))
+        for name, _ in effects.kills:
+            if name in self._links:
+                self._tasks.create_task(self._links[name].kill())
+
+    async def _write(self, core: TaskScheduler, write: Write) -> None:
+        """Write until it is written."""
+        await self._repeat(partial(self._store.write, self._epoch, write))
+        core.written(self._now())
+        self._wake.set()
+
+    async def _fetch(self, core: TaskScheduler, fetch: Fetch) -> None:
+        try:
+            tasks = await self._store.fetch(fetch)
+        except ActorError as away:
+            _logger.info("pending tasks cannot be read: %s", away)
+            core.fetch_failed(fetch, self._now())
+            return
+        core.fetched(fetch, tasks, self._now())
+        self._wake.set()
+
+    async def _discover(self, core: TaskScheduler, snapshot: str) -> None:
+        """Find what is new, when there is word of it and twice a second anyway."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DISCOVER_EVERY_S):
+                    await self._new.wait()
+            self._new.clear()
+            began = loop.time()
+            read = core.begin_discovery()
+            try:
+                found = await self._store.discover(snapshot, DISCOVER_MAX)
+            except ActorError as away:
+                _logger.info("new tasks cannot be looked for: %s", away)
+                core.discovery_failed(read)
+                await asyncio.sleep(DISCOVER_EVERY_S)
+                continue
+            snapshot = found.snapshot
+            core.discovered(read, found.tasks, self._now(), overflowed=found.overflowed)
+            self._wake.set()
+            await asyncio.sleep(max(_GATHER_S, _DISCOVERY_SHARE * (loop.time() - began)))
+
+    async def _open_crons(self) -> Crons:
+        schedules = {
+            definition.name: (definition.schedule, definition.catch_up)
+            for definition in self._registry
+            if definition.schedule is not None
+        }
+        return Crons(schedules, await self._store.begin_crons(sorted(schedules)))
+
+    async def _fire(self, crons: Crons) -> None:
+        """Enqueue what runs by itself when it is due."""
+        while True:
+            for firing in crons.due(self._moment()):
+                if not await self._repeat(partial(self._fire_one, firing)):
+                    # It was fired before: by this statement, whose answer was lost.
+                    _logger.info("the schedule of %s had moved on", firing.name)
+                crons.fired(firing.name, firing.last_at)
+                self._new.set()
+            next_at = crons.next_at()
+            pause_s = _CRON_PAUSE_MAX_S if next_at is None else (next_at - self._moment()).total_seconds()
+            await asyncio.sleep(min(max(pause_s, 0.0), _CRON_PAUSE_MAX_S))
+
+    async def _fire_one(self, firing: Firing) -> bool:
+        definition = self._registry.find(firing.name)
+        assert definition is not None, "schedules are those of the registry"
+        argument = definition.adapter.dump_json if definition.takes_arguments else lambda _: b"null"
+        tasks = [CronTask(argument(time).decode(), time) for time in firing.times]
+        unique_key = "schedule" if definition.catch_up is CatchUp.LAST else None
+        return await self._store.fire(self._epoch, firing, definition.priority, tasks, unique_key)
+
+    async def _checkpoint(self, core: TaskScheduler) -> None:
+        while True:
+            await self._repeat(lambda: self._store.checkpoint(self._epoch, core.open_dispatches()))
+            await asyncio.sleep(_CHECKPOINT_EVERY_S)
+
+    async def _store_progress(self) -> None:
+        while True:
+            await asyncio.sleep(_PROGRESS_EVERY_S)
+            if self._progress:
+                told, self._progress = self._progress, {}
+                try:
+                    await self._store.progress(self._epoch, told)
+                except ActorError as away:
+                    _logger.info("progress is not stored: %s", away)
+
+    async def _keep_days(self) -> None:
+        """Make the days to come, and drop those that are over."""
+        while True:
+            try:
+                await self._store.make_days(_DAYS_AHEAD)
+                while (dropped := await self._store.drop_day(self._retention_days)) is not None:
+                    _logger.warning("dropped %s", dropped)
+            except ActorError as later:
+                # Somebody has a long transaction open on it. There are days ahead, and time.
+                _logger.info("the days of tasks are seen to later: %s", later)
+            await asyncio.sleep(_DAYS_EVERY_S)
+
+    async def _repeat(self, action: Callable[[], Awaitable[Result]]) -> Result:
+        """Do what may be repeated until it is done."""
+        pause_s = _REPEAT_MIN_S
+        while True:
+            try:
+                return await action()
+            except ActorError as away:
+                _logger.info("epoch %d tries again: %s", self._epoch, away)
+            await asyncio.sleep(random.uniform(0, pause_s))
+            pause_s = min(2 * pause_s, _REPEAT_MAX_S)
+
+    def _count(self, timing: Timing) -> None:
+        counts = self._counts.setdefault(timing.name, NameCounts())
+        counts.ended[timing.outcome] = counts.ended.get(timing.outcome, 0) + 1
+        counts.wait_s.record(timing.wait_s)
+        counts.run_s.record(timing.run_s)
+
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self._now(), UTC)
