@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ from serve_app.refunds.cached import CachedRefunds
 from serve_app.refunds.repository import RefundRepository
 from serve_app.refunds.service import RefundService
 from serve_app.tasks.resolver import Resolver
+from serve_app.webhooks.wiring import Webhooks, wire_webhooks
 from serve_app.write_behind import APPLIERS
 
 DATABASE_BREAKER = "postgresql"
@@ -72,6 +74,7 @@ class Services:
     refunds: RefundService
     audit: AuditRepository
     resolver: Resolver
+    webhooks: Webhooks
     breaker_board: BreakerBoardClient
     breaker_sync: BreakerSync
     loop_lag: LoopLagProbe
@@ -105,6 +108,7 @@ class Services:
         await self.key_usage.close()
         if self.cache is not None:
             await self.cache.close()
+        await self.webhooks.close()
         await self.processors.close()
         await self.database.close()
 
@@ -117,12 +121,15 @@ def wire(
     passing: Callable[[Step], None] = lambda _: None,
     cache: CacheClient | None = None,
     breakers: ProcessBreakers | None = None,
+    poke: Callable[[], None] = lambda: None,
 ) -> Services:
-    """Build the services on what is given; `passing` is told of each step of an attempt."""
+    """Build the services on what is given; `passing` is told of each step of an attempt, `poke` is called whenever
+    tasks were enqueued and committed.
+    """
     board = BreakerBoardClient(config.actor_namespace)
     changes = Changes(cache)
-    attempts = AttemptRepository(database)
-    payments = PaymentRepository(database)
+    attempts = AttemptRepository(database, poke)
+    payments = PaymentRepository(database, poke)
     refunds = RefundRepository(database)
     owned = OwnedWork(config.payments_in_flight_max)
     engine = AttemptEngine(attempts, payments, processors, owned, changes, clock, passing=passing)
@@ -178,6 +185,15 @@ def wire(
         refunds=RefundService(CachedRefunds(refunds, reads), cached_payments, operations),
         audit=AuditRepository(database, reads),
         resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
+        webhooks=wire_webhooks(
+            database,
+            changes,
+            clock,
+            key=config.webhook_key,
+            allow_loopback=config.webhook_allow_loopback,
+            poke=poke,
+            draw=random.random,
+        ),
         breaker_board=board,
         breaker_sync=BreakerSync(breakers or ProcessBreakers("alone"), board),
         loop_lag=loop_lag,

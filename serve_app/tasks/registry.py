@@ -1,0 +1,13 @@
+"""The functions that the scheduler runs for the gateway: each is in a module of its own, and registers itself here."""
+
+from __future__ import annotations
+
+from actors.scheduler.registry import Registry
+from serve_app.services import Services
+
+registry: Registry[Services] = Registry()
+
+# Below the registry, which they import.
+from serve_app.tasks import deliver_webhook, redeliver_webhooks  # noqa: E402
+
+__all__ = ["deliver_webhook", "redeliver_webhooks", "registry"]
