@@ -50,7 +50,8 @@ from serve_app.refunds.cached import CachedRefunds
 from serve_app.refunds.repository import RefundRepository
 from serve_app.refunds.service import RefundService
 from serve_app.tasks.resolver import Resolver
-from serve_app.webhooks.wiring import Webhooks, wire_webhooks
+from serve_app.webhooks.service import WebhookService
+from serve_app.webhooks.wiring import WebhookTasks, wire_webhooks
 from serve_app.write_behind import APPLIERS
 
 DATABASE_BREAKER = "postgresql"
@@ -74,7 +75,8 @@ class Services:
     refunds: RefundService
     audit: AuditRepository
     resolver: Resolver
-    webhooks: Webhooks
+    webhooks: WebhookService
+    webhook_tasks: WebhookTasks
     breaker_board: BreakerBoardClient
     breaker_sync: BreakerSync
     loop_lag: LoopLagProbe
@@ -108,7 +110,7 @@ class Services:
         await self.key_usage.close()
         if self.cache is not None:
             await self.cache.close()
-        await self.webhooks.close()
+        await self.webhook_tasks.close()
         await self.processors.close()
         await self.database.close()
 
@@ -152,6 +154,16 @@ def wire(
         clock, lambda: loop_lag.read().average_s, queue_max=config.queue_max, workers=config.workers
     )
 
+    webhooks, webhook_tasks = wire_webhooks(
+        database,
+        changes,
+        clock,
+        key=config.webhook_key,
+        allow_loopback=config.webhook_allow_loopback,
+        poke=poke,
+        draw=random.random,
+    )
+
     def tallies() -> Tallies:
         of_compression = compressor.counts.tallies() if compressor is not None else {}
         return {**limits.tallies(), **admission.tallies(), **of_compression}
@@ -185,15 +197,8 @@ def wire(
         refunds=RefundService(CachedRefunds(refunds, reads), cached_payments, operations),
         audit=AuditRepository(database, reads),
         resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
-        webhooks=wire_webhooks(
-            database,
-            changes,
-            clock,
-            key=config.webhook_key,
-            allow_loopback=config.webhook_allow_loopback,
-            poke=poke,
-            draw=random.random,
-        ),
+        webhooks=webhooks,
+        webhook_tasks=webhook_tasks,
         breaker_board=board,
         breaker_sync=BreakerSync(breakers or ProcessBreakers("alone"), board),
         loop_lag=loop_lag,

@@ -33,6 +33,6 @@ class DeliverArguments:
 async def deliver(run: Run[Services], arguments: DeliverArguments) -> None:
     """Try it once; the event may arrive twice, under one id."""
     key = DeliveryKey(arguments.merchant_id, arguments.delivery_id)
-    again = await run.services.webhooks.deliverer.deliver(key, arguments.round)
+    again = await run.services.webhook_tasks.deliverer.deliver(key, arguments.round)
     if again is not None:
         raise Retry(again.reason, again.after_s)

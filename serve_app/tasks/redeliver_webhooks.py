@@ -14,6 +14,6 @@ _TIMEOUT_S = 600.0
 @registry.task("webhooks.redeliver", priority=Priority.LOW, timeout_s=_TIMEOUT_S)
 async def redeliver(run: Run[Services], order: RedeliveryOrder) -> None:
     """Enqueue its deliveries page by page; safe to repeat."""
-    await run.services.webhooks.redelivery.run(
+    await run.services.webhook_tasks.redelivery.run(
         order, lambda seen, queued: run.progress(seen, 0, f"{queued} of {seen} events are delivered again")
     )

@@ -133,6 +133,8 @@ class WebhookEndpoints:
     async def redeliver(self, call: Call) -> Response:
         """Deliver again what an endpoint has missed."""
         body, endpoint_id = call.body_as(Redeliver), _endpoint_id(call)
+        # First: who has no such endpoint is told so, whatever else is wrong.
+        await self._webhooks.get(owner_of(call), endpoint_id)
         since = body.since.astimezone(UTC)
         if since < datetime.now(UTC) - REDELIVER_SINCE_MAX:
             raise invalid([("since", f"must be at most {REDELIVER_SINCE_MAX.days} days ago")])

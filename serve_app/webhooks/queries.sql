@@ -277,7 +277,7 @@ WITH input AS MATERIALIZED (
     SELECT endpoint.merchant_id, endpoint.id, outcome.delivered, outcome.started_at
     FROM outcome JOIN webhook_endpoints AS endpoint
         ON endpoint.merchant_id = outcome.merchant_id AND endpoint.id = outcome.endpoint_id
-    WHERE outcome.delivered = (endpoint.failing_since IS NOT NULL)
+    WHERE endpoint.enabled AND outcome.delivered = (endpoint.failing_since IS NOT NULL)
     ORDER BY endpoint.merchant_id, endpoint.id FOR NO KEY UPDATE OF endpoint
 ), judged AS (
     UPDATE webhook_endpoints AS endpoint SET

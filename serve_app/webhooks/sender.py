@@ -109,7 +109,7 @@ async def _first_bytes(response: aiohttp.ClientResponse) -> str | None:
         if not part:
             break
         kept += part
-    text = kept.decode("utf-8", errors="replace").replace("\x00", "�")
+    text = kept.decode("utf-8", errors="replace").replace("\x00", "\ufffd")
     return (_HIDDEN if contains_card_number(text) else text) or None
 
 

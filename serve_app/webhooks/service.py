@@ -141,9 +141,8 @@ class WebhookService:
         """Have the endpoint's events since a time delivered, and return up to when: those that it has not got, or all.
 
         Raises:
-            EndpointDisabled: it is not sent anything.
+            EndpointDisabled: it is not there, or not sent anything.
         """
-        await self.get(owner, endpoint_id)
         now = self._clock.now()
         order = RedeliveryOrder(
             merchant_id=owner.merchant_id,

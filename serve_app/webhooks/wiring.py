@@ -20,10 +20,9 @@ from serve_app.webhooks.service import WebhookService
 
 
 @dataclass(frozen=True, slots=True)
-class Webhooks:
-    """The parts of webhooks that others use."""
+class WebhookTasks:
+    """What the tasks of webhooks work with."""
 
-    service: WebhookService
     deliverer: Deliverer
     redelivery: Redelivery
     sender: WebhookSender
@@ -44,18 +43,14 @@ def wire_webhooks(
     allow_loopback: bool,
     poke: Callable[[], None],
     draw: Callable[[], float],
-) -> Webhooks:
-    """Build them on what is given; nothing is connected or started yet. `draw` draws evenly from [0, 1)."""
+) -> tuple[WebhookService, WebhookTasks]:
+    """Build both on what is given; nothing is connected or started yet. `draw` draws evenly from [0, 1)."""
     lookup = SystemLookup()
     guard = AddressGuard(lookup, allow_loopback=allow_loopback)
     sender = WebhookSender(guard)
     secrets = SecretBox(key) if key is not None else None
     endpoints = EndpointRepository(database, poke)
     deliveries = DeliveryRepository(database, poke)
-    return Webhooks(
-        service=WebhookService(endpoints, deliveries, EventFeed(database), guard, secrets, changes, clock),
-        deliverer=Deliverer(deliveries, endpoints, sender, secrets, clock, draw),
-        redelivery=Redelivery(deliveries, clock),
-        sender=sender,
-        lookup=lookup,
-    )
+    service = WebhookService(endpoints, deliveries, EventFeed(database), guard, secrets, changes, clock)
+    deliverer = Deliverer(deliveries, endpoints, sender, secrets, clock, draw)
+    return service, WebhookTasks(deliverer, Redelivery(deliveries, clock), sender, lookup)
