@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from actors.runtime.clock import Clock
@@ -87,10 +88,13 @@ class Deliverer:
         secrets = self._opened(key, due, target, started)
         reply = await self._sender.send(target.url, due.event, secrets, started)
         ended = self._clock.now()
-        verdict = judge(reply, tries=due.tries + 1, now=ended, failing_since=target.failing_since, drawn=self._draw())
-        if verdict.disable is not None:
-            # Before the try is recorded: whoever is killed in between finds the endpoint disabled when it runs again.
-            await self._disable(key, due, verdict.disable, ended)
+        judged = partial(
+            judge, reply, tries=due.tries + 1, now=ended, failing_since=target.failing_since, drawn=self._draw()
+        )
+        verdict = judged()
+        # Before the try is recorded: whoever is killed in between finds the endpoint disabled when it runs again.
+        if verdict.disable is not None and not await self._disabled(key, due, target, verdict.disable, ended):
+            verdict = judged(may_disable=False)
         await self._deliveries.record(_row(key, due, target, reply, verdict, started, ended))
         if verdict.pause_s is None:
             return None
@@ -105,17 +109,24 @@ class Deliverer:
             sealed += [target.previous_secret] if target.previous_secret_until > now else []
         return [self._secrets.open(key.merchant_id, due.endpoint_id, each) for each in sealed]
 
-    async def _disable(self, key: DeliveryKey, due: DueDelivery, reason: DisabledReason, now: datetime) -> None:
+    async def _disabled(
+        self, key: DeliveryKey, due: DueDelivery, target: Target, reason: DisabledReason, now: datetime
+    ) -> bool:
+        """Disable the endpoint and return True, or where it is already; False where it is not what was tried any more:
+        it has another URL, or has taken a delivery meanwhile."""
         failing_before = now - timedelta(seconds=FAILING_FOR_S) if reason is DisabledReason.FAILING else None
         for _ in range(_DISABLE_TRIES_MAX):
             endpoint = await self._endpoints.find(key.merchant_id, due.livemode, due.endpoint_id)
             if endpoint is None or not endpoint.enabled:
-                return
-            if due.target is not None and endpoint.url != due.target.url:
-                return  # What was tried is not where the merchant wants to be told any more.
+                return True
+            if endpoint.url != target.url:
+                return False
+            if failing_before is not None and (endpoint.failing_since or now) > failing_before:
+                return False
             told = encode_endpoint(endpoint, disabled=reason, at=now)
             if await self._endpoints.disable(endpoint, reason, failing_before, now, new_id(), told.decode()):
-                return
+                return True
+        return False
 
 
 def _row(

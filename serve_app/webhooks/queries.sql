@@ -143,7 +143,7 @@ WITH endpoint AS (
     SELECT * FROM webhook_endpoints WHERE merchant_id = $1 AND livemode = $2 AND id = $3 AND enabled
 ), queueing AS (
     INSERT INTO tasks (id, name, owner, lane, priority, arguments)
-    SELECT new_uuid7(), 'webhooks.redeliver', merchant_id::text, 'redeliver:' || id, 3, $4 FROM endpoint
+    SELECT new_uuid7(), 'webhooks.redeliver', merchant_id::text, id::text, 3, $4 FROM endpoint
 ), auditing AS (
     INSERT INTO audit_entries (merchant_id, id, livemode, key_id, request_id, action, object_id, result, created_at)
     SELECT merchant_id, $6, livemode, $7, $8, 'webhook_endpoint.redeliver', 'we_' || replace(id::text, '-', ''),

@@ -48,17 +48,27 @@ class Verdict:
     disable: DisabledReason | None = None
 
 
-def judge(reply: Reply, *, tries: int, now: datetime, failing_since: datetime | None, drawn: float) -> Verdict:
+def judge(
+    reply: Reply,
+    *,
+    tries: int,
+    now: datetime,
+    failing_since: datetime | None,
+    drawn: float,
+    may_disable: bool = True,
+) -> Verdict:
     """Judge the ``tries``-th try of a round (from 1), which ended ``now``.
 
-    ``failing_since`` is when the endpoint began to fail, None where its last try went well.
+    ``failing_since`` is when the endpoint began to fail, None where its last try went well. Where it may not be
+    disabled, since it is not any more what was tried, a failure is just one.
     """
     if reply.code is not None and 200 <= reply.code < 300:
         return Verdict(DeliveryStatus.SUCCEEDED)
     error = reply.error or _error_of(reply.code)
-    if reply.code == _GONE:
+    if reply.code == _GONE and may_disable:
         return Verdict(DeliveryStatus.FAILED, FailureReason.GONE, error, disable=DisabledReason.GONE)
-    if failing_since is not None and now - failing_since >= timedelta(seconds=FAILING_FOR_S):
+    failing_for = now - failing_since if failing_since is not None else timedelta()
+    if failing_for >= timedelta(seconds=FAILING_FOR_S) and may_disable:
         return Verdict(DeliveryStatus.FAILED, FailureReason.ENDPOINT_DISABLED, error, disable=DisabledReason.FAILING)
     pause = pause_s(tries, drawn, retry_after_s(reply.retry_after, now))
     if pause is None:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from actors.runtime.clock import SystemClock
 from serve_app.domain.ids import Prefix
-from serve_app.webhooks.repository import EndpointChange
+from serve_app.webhooks.deliverer import Again, Deliverer
+from serve_app.webhooks.deliveries import DeliveryRepository
+from serve_app.webhooks.message import Event
+from serve_app.webhooks.repository import EndpointChange, EndpointRepository
 from serve_app.webhooks.rows import DeliveryKey
 from serve_app.webhooks.schedule import FAILING_FOR_S, JITTER, STEPS_S, TRIES_MAX
+from serve_app.webhooks.secrets import SecretBox
+from serve_app.webhooks.sender import Reply
 from tests.integration.webhooks.conftest import Shop, uuid_of
+from tests.support.gateway_services import WEBHOOK_KEY
 from tests.support.webhook_receiver import Answer, failing, receiving
 
 _DUE = "UPDATE webhook_deliveries SET next_try_at = now() WHERE merchant_id = $1 AND status = 'pending'"
@@ -324,3 +332,66 @@ async def test_two_workers_that_run_the_same_task_do_no_harm(shop: Shop) -> None
         detail = await _one(shop)
         assert (detail["status"], detail["tries"], len(detail["attempts"])) == ("succeeded", 1, 2)
         assert len(receiver.taken()) == 1
+
+
+class _Meanwhile:
+    """A receiver's last word that arrives after something else has happened."""
+
+    def __init__(self, code: int, happens: Callable[[], Awaitable[object]]) -> None:
+        self._code = code
+        self._happens = happens
+
+    async def send(self, url: str, event: Event, secrets: list[str], sent_at: datetime) -> Reply:
+        """Let it happen, then answer."""
+        await self._happens()
+        return Reply(1, self._code)
+
+
+def _deliverer(shop: Shop, sender: _Meanwhile) -> Deliverer:
+    database = shop.services.database
+    endpoints, deliveries = EndpointRepository(database), DeliveryRepository(database)
+    return Deliverer(deliveries, endpoints, sender, SecretBox(WEBHOOK_KEY), SystemClock(), lambda: 0.0)
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        (410, "url = 'http://127.0.0.1:9/moved', failing_since = NULL"),
+        (500, "url = 'http://127.0.0.1:9/moved', failing_since = NULL"),
+        (500, "failing_since = NULL"),
+    ],
+)
+async def test_an_endpoint_that_is_another_by_now_is_not_disabled(shop: Shop, code: int, change: str) -> None:
+    """It was moved, or took a delivery, while the one that was tried said its last word: that is tried again."""
+    async with receiving() as receiver:
+        endpoint = await shop.endpoint(receiver)
+        await shop.pay()
+        long_ago = datetime.now(UTC) - timedelta(seconds=FAILING_FOR_S)
+        await shop.execute(_FAILING_SINCE, shop.owner.merchant_id, long_ago)
+        [delivery] = await shop.deliveries()
+        key = DeliveryKey(shop.owner.merchant_id, uuid_of(Prefix.WEBHOOK_DELIVERY, delivery["id"]))
+
+        async def happens() -> None:
+            await shop.execute(f"UPDATE webhook_endpoints SET {change} WHERE id = $1", endpoint.id)
+
+        again = await _deliverer(shop, _Meanwhile(code, happens)).deliver(key, 1)
+        assert again == Again(f"http_{code}", STEPS_S[0])
+        assert (await shop.services.webhooks.get(shop.owner, endpoint.id)).enabled
+        assert (await _one(shop))["status"] == "pending"
+
+
+async def test_a_change_while_an_endpoint_is_disabled_is_kept(shop: Shop) -> None:
+    """What is told is the endpoint as it is then."""
+    async with receiving() as receiver:
+        endpoint = await shop.endpoint(receiver)
+        await shop.pay()
+        [delivery] = await shop.deliveries()
+        key = DeliveryKey(shop.owner.merchant_id, uuid_of(Prefix.WEBHOOK_DELIVERY, delivery["id"]))
+
+        async def happens() -> None:
+            change = EndpointChange(describes=True, description="new")
+            await shop.services.webhooks.change(shop.owner, endpoint.id, change)
+
+        assert await _deliverer(shop, _Meanwhile(410, happens)).deliver(key, 1) is None
+        event = await _assert_disabled(shop, f"we_{endpoint.id.hex}", "gone")
+        assert event["data"]["description"] == "new"
