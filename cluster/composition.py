@@ -11,7 +11,7 @@ import ray
 from actors.breaker.client import BreakerBoardClient
 from actors.cache.level2.journal import Journal
 from actors.cache.level2.redis_level import RedisLevel
-from actors.cache.level2.sealing import Sealer, key_from_text
+from actors.cache.level2.sealing import Sealer, derived_key, key_from_text
 from actors.pool.client import PoolManagerClient
 from actors.pool.database import Database
 from actors.scheduler.registry import Registry
@@ -154,5 +154,14 @@ def compose(settings: Settings) -> GatewayConfig:
         # Without a proxy that is trusted, every address may be that of one which forwards for many.
         rate_limit_address_per_minute=settings.rate_limit_address_per_minute if settings.trusted_proxies else 0,
         compression_enabled=settings.compression_enabled,
+        webhook_key=_webhook_key(settings),
+        webhook_allow_loopback=settings.webhook_allow_loopback,
         takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
     )
+
+
+def _webhook_key(settings: Settings) -> bytes | None:
+    """Return the key of webhook secrets, apart from that of the cache; None where there is no key at all."""
+    if settings.sealing_key is None:
+        return None
+    return derived_key(key_from_text(settings.sealing_key.get_secret_value()), "easypay webhook secrets")

@@ -28,6 +28,9 @@ from serve_app.ops.tasks import TaskEndpoints
 from serve_app.payments.endpoints import PaymentEndpoints
 from serve_app.refunds.endpoints import RefundEndpoints
 from serve_app.services import Services
+from serve_app.webhooks.delivery_endpoints import DeliveryEndpoints
+from serve_app.webhooks.endpoints import WebhookEndpoints
+from serve_app.webhooks.event_endpoints import EventEndpoints
 
 _DRAIN_S = 30.0
 _logger = structlog.get_logger(__name__)
@@ -85,6 +88,9 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *PaymentEndpoints(services.payments).operations(),
         *RefundEndpoints(services.refunds).operations(),
         *AuditEndpoints(services.audit).operations(),
+        *WebhookEndpoints(services.webhooks).operations(),
+        *DeliveryEndpoints(services.webhooks).operations(),
+        *EventEndpoints(services.webhooks).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
         *MetricsEndpoints(

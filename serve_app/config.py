@@ -19,7 +19,8 @@ class GatewayConfig:
     of all requests together whose key the process has not met yet, and `rate_limit_address_per_minute` that of those
     from one address, 0 also where nobody can be believed about addresses. `compression_enabled`: whether answers are
     compressed for the clients that accept it. `queue_max` requests may wait for their turn, `workers` are worked on at
-    once; 0: as many as are found to be right.
+    once; 0: as many as are found to be right. `webhook_key` seals the secrets of webhook endpoints: without one there
+    are none. `webhook_allow_loopback`: webhooks may go to this machine, and in plain HTTP; for development.
     """
 
     database_url: str = field(repr=False)
@@ -41,3 +42,5 @@ class GatewayConfig:
     compression_enabled: bool = True
     queue_max: int = 1000
     workers: int = 0
+    webhook_key: bytes | None = field(default=None, repr=False)
+    webhook_allow_loopback: bool = False

@@ -16,13 +16,16 @@ from actors.runtime.errors import DeadlineExceeded, Overloaded, Unavailable
 from serve_app.domain.cards import contains_card_number
 from serve_app.domain.errors import (
     ConcurrentChange,
+    EndpointDisabled,
     IdempotencyInProgress,
     IdempotencyMismatch,
     InvalidAmount,
     LiveKeyRefused,
     NotFound,
     ProcessorUnavailable,
+    TooManyEndpoints,
     TransitionForbidden,
+    WebhooksNotConfigured,
 )
 from serve_app.http.response import Response
 from serve_app.incident import describe
@@ -185,6 +188,9 @@ _MAPPING: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     InvalidAmount: lambda error: invalid([(error.field, error.reason)]),
     TransitionForbidden: lambda error: Problem(Code.CONFLICT, f"{error}."),
     ConcurrentChange: lambda error: Problem(Code.CONFLICT, f"{error}; repeat the request.", retry_after_s=1),
+    EndpointDisabled: lambda error: Problem(Code.CONFLICT, f"{error}."),
+    TooManyEndpoints: lambda error: Problem(Code.CONFLICT, f"{error}."),
+    WebhooksNotConfigured: lambda error: Problem(Code.OVERLOADED, f"{error}.", retry_after_s=60),
     NotFound: lambda error: Problem(Code.NOT_FOUND, f"{error}."),
     IdempotencyMismatch: lambda error: Problem(Code.IDEMPOTENCY_MISMATCH, f"{error}."),
     IdempotencyInProgress: lambda error: Problem(

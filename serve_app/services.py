@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ from serve_app.refunds.cached import CachedRefunds
 from serve_app.refunds.repository import RefundRepository
 from serve_app.refunds.service import RefundService
 from serve_app.tasks.resolver import Resolver
+from serve_app.webhooks.service import WebhookService
+from serve_app.webhooks.wiring import WebhookTasks, wire_webhooks
 from serve_app.write_behind import APPLIERS
 
 DATABASE_BREAKER = "postgresql"
@@ -77,6 +80,8 @@ class Services:
     tasks: TaskQueue
     task_table: TaskTable
     task_scheduler: TaskSchedulerClient
+    webhooks: WebhookService
+    webhook_tasks: WebhookTasks
     breaker_board: BreakerBoardClient
     breaker_sync: BreakerSync
     loop_lag: LoopLagProbe
@@ -110,6 +115,7 @@ class Services:
         await self.key_usage.close()
         if self.cache is not None:
             await self.cache.close()
+        await self.webhook_tasks.close()
         await self.processors.close()
         self.tasks.close()
         await self.database.close()
@@ -123,12 +129,17 @@ def wire(
     passing: Callable[[Step], None] = lambda _: None,
     cache: CacheClient | None = None,
     breakers: ProcessBreakers | None = None,
+    poke: Callable[[], None] | None = None,
 ) -> Services:
-    """Build the services on what is given; `passing` is told of each step of an attempt."""
+    """Build the services on what is given; `passing` is told of each step of an attempt, and `poke`, in place of the
+    scheduler, of each commit that enqueued tasks.
+    """
     board = BreakerBoardClient(config.actor_namespace)
     changes = Changes(cache)
-    attempts = AttemptRepository(database)
-    payments = PaymentRepository(database)
+    tasks = TaskQueue(database, config.actor_namespace)
+    poke = poke or tasks.poke
+    attempts = AttemptRepository(database, poke)
+    payments = PaymentRepository(database, poke)
     refunds = RefundRepository(database)
     owned = OwnedWork(config.payments_in_flight_max)
     engine = AttemptEngine(attempts, payments, processors, owned, changes, clock, passing=passing)
@@ -149,6 +160,16 @@ def wire(
 
     admission = Admission.of(
         clock, lambda: loop_lag.read().average_s, queue_max=config.queue_max, workers=config.workers
+    )
+
+    webhooks, webhook_tasks = wire_webhooks(
+        database,
+        changes,
+        clock,
+        key=config.webhook_key,
+        allow_loopback=config.webhook_allow_loopback,
+        poke=poke,
+        draw=random.random,
     )
 
     def tallies() -> Tallies:
@@ -184,9 +205,11 @@ def wire(
         refunds=RefundService(CachedRefunds(refunds, reads), cached_payments, operations),
         audit=AuditRepository(database, reads),
         resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
-        tasks=TaskQueue(database, config.actor_namespace),
+        tasks=tasks,
         task_table=TaskTable(database),
         task_scheduler=TaskSchedulerClient(config.actor_namespace),
+        webhooks=webhooks,
+        webhook_tasks=webhook_tasks,
         breaker_board=board,
         breaker_sync=BreakerSync(breakers or ProcessBreakers("alone"), board),
         loop_lag=loop_lag,

@@ -79,8 +79,9 @@ SELECT ordinal::int FROM reserved;
 
 -- name: conclude
 -- Record outcomes, each on condition that its payment is still at the version that was decided on and its attempt
--- still open: the attempt, the payment, the refund, the posting, the events and the audit entry. Returns the rows that
--- were recorded. Every conclusion raises the version, so of two at once the second finds another version. What the
+-- still open: the attempt, the payment, the refund, the posting, the events, their deliveries to the merchant's
+-- webhook endpoints with a task for each, and the audit entry. Returns the rows that were recorded, and whether a task
+-- waits for them. Every conclusion raises the version, so of two at once the second finds another version. What the
 -- attempt and the payment say already is not sent again: each array costs its encoding for every payment.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
@@ -131,6 +132,20 @@ WITH input AS MATERIALIZED (
         CASE WHEN attempt_state = 'succeeded' THEN 'refund.succeeded' ELSE 'refund.failed' END,
         refund_id, 1, refund_event_data, concluded_at
     FROM moved WHERE refund_id IS NOT NULL
+    RETURNING merchant_id, id, livemode, type, created_at
+), delivering AS (
+    INSERT INTO webhook_deliveries (
+        merchant_id, id, livemode, endpoint_id, event_id, event_type, next_try_at, created_at)
+    SELECT telling.merchant_id, new_uuid7(), telling.livemode, endpoint.id, telling.id, telling.type,
+        telling.created_at, telling.created_at
+    FROM telling JOIN webhook_endpoints AS endpoint ON endpoint.merchant_id = telling.merchant_id
+        AND endpoint.livemode = telling.livemode AND endpoint.enabled AND endpoint.events && ARRAY['*', telling.type]
+    RETURNING merchant_id, id, endpoint_id, event_id
+), queueing AS (
+    INSERT INTO tasks (id, name, owner, lane, arguments)
+    SELECT id, 'webhooks.deliver', merchant_id::text, endpoint_id::text,
+        format('{"merchant_id":"%s","delivery_id":"%s","round":1}', merchant_id, id)
+    FROM delivering
 ), auditing AS (
     INSERT INTO audit_entries (
         merchant_id, id, livemode, key_id, request_id, action, object_id, result, created_at)
@@ -140,7 +155,9 @@ WITH input AS MATERIALIZED (
         attempt_state, concluded_at
     FROM moved
 )
-SELECT ordinal::int FROM moved;
+SELECT ordinal::int, event_id IN (SELECT event_id FROM delivering)
+    OR (refund_event_id IS NOT NULL AND refund_event_id IN (SELECT event_id FROM delivering)) AS queued
+FROM moved;
 
 -- name: find_claims
 -- What idempotency keys stand for: the fingerprint of their request, and the answer where there is one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -69,9 +70,11 @@ class AttemptRepository:
     Every write is repeatable: a row names its attempt, so a batch whose COMMIT was lost can run again.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, poke: Callable[[], None] = lambda: None) -> None:
+        """`poke` is called after each conclusion for which tasks were enqueued."""
         sql = load_statements("serve_app.attempts")
         self._database = database
+        self._poke = poke
         self._overdue_sql = sql["list_overdue"]
         by_payment = itemgetter(0, 1)
         self._begin_payments = database.committer(
@@ -88,7 +91,9 @@ class AttemptRepository:
             )
         )
         self._conclude = database.committer(
-            BatchStatement[ConcludeRow, bool](name="conclude", sql=sql["conclude"], result=_found, key=by_payment)
+            BatchStatement[ConcludeRow, bool](
+                name="conclude", sql=sql["conclude"], result=itemgetter("queued"), key=by_payment
+            )
         )
         self._find_claims = database.committer(
             BatchStatement[ClaimKey, StoredClaim](
@@ -145,7 +150,10 @@ class AttemptRepository:
 
     async def conclude(self, row: ConcludeRow) -> bool:
         """Record an outcome; False where the attempt was concluded before or the payment changed since it was read."""
-        return await self._conclude.submit(row) or False
+        queued = await self._conclude.submit(row)
+        if queued:
+            self._poke()
+        return queued is not None
 
     async def find_claim(self, key: ClaimKey) -> StoredClaim | None:
         """Return what a key stands for, None where it is free."""

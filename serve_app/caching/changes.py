@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol
+from uuid import UUID
 
 from actors.cache.client import CacheClient
 from actors.cache.messages import Publication
@@ -53,6 +56,23 @@ class Changes:
         name = payment_name(key)
         tags = [merchant_tag(key.merchant_id, key.livemode), refunds_tag(key)]
         return _CachedChange(self._cache.transition([name], tags), name)
+
+    @asynccontextmanager
+    async def of_lists(self, merchant_id: UUID, livemode: bool) -> AsyncIterator[None]:
+        """Change what the merchant's lists show, such as its audit trail, and no payment, while the block lasts.
+
+        Raises:
+            Unavailable: the caches did not confirm it in time; the block has not begun.
+        """
+        if self._cache is None:
+            yield
+            return
+        change = _CachedChange(self._cache.transition([], [merchant_tag(merchant_id, livemode)]), None)
+        try:
+            await change.begun()
+            yield
+        finally:
+            await change.end_unknown()
 
 
 class _CachedChange:

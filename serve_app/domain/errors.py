@@ -99,3 +99,35 @@ class ConcurrentChange(DomainError):
 
     def __str__(self) -> str:
         return f"the {self.kind} {self.object_id} was being changed by other requests"
+
+
+class EndpointDisabled(DomainError):
+    """The webhook endpoint is not sent anything: enable it first."""
+
+    def __init__(self, endpoint_id: str) -> None:
+        super().__init__(endpoint_id)
+        self.endpoint_id = endpoint_id
+
+    def __str__(self) -> str:
+        return f"the webhook endpoint {self.endpoint_id} is disabled or deleted"
+
+
+class TooManyEndpoints(DomainError):
+    """The merchant has as many webhook endpoints as it may have: delete one first."""
+
+    def __init__(self, endpoints_max: int) -> None:
+        super().__init__(endpoints_max)
+        self.endpoints_max = endpoints_max
+
+    def __str__(self) -> str:
+        return f"there are {self.endpoints_max} webhook endpoints already, which is the most"
+
+
+class WebhooksNotConfigured(DomainError):
+    """The gateway has no key to keep secrets with, so it takes no endpoints: its operator sets SEALING_KEY."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "webhooks are not configured on this gateway"

@@ -21,3 +21,12 @@ class EventType(StrEnum):
     PAYMENT_UPDATED = "payment.updated"
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
+    WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+    WEBHOOK_ENDPOINT_PING = "webhook_endpoint.ping"
+    """Goes to the endpoint that it was sent to, whatever that asks for, and to no other."""
+
+
+SUBSCRIBABLE = tuple(sorted(set(EventType) - {EventType.WEBHOOK_ENDPOINT_PING}))
+"""What an endpoint may ask for."""
+EVERYTHING = "*"
+"""Asks for all of it, and for what is added later."""

@@ -29,6 +29,8 @@ class Prefix(StrEnum):
     MERCHANT = "mer"
     API_KEY = "key"
     REQUEST = "req"
+    WEBHOOK_ENDPOINT = "we"
+    WEBHOOK_DELIVERY = "whd"
 
 
 def new_id() -> UUID:

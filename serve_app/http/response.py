@@ -9,6 +9,7 @@ from starlette.types import Send
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
+_NO_CONTENT = 204
 _JSON = (b"content-type", b"application/json")
 
 
@@ -24,7 +25,9 @@ class Response:
 
     async def send(self, send: Send, *, head_only: bool = False) -> None:
         """Send the answer; a HEAD request gets the headers alone."""
-        headers = [*self.headers, (b"content-length", b"%d" % len(self.body))]
+        headers = [*self.headers]
+        if self.status != _NO_CONTENT:  # RFC 9110, 8.6: there it must not be.
+            headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if head_only else self.body})
 
@@ -33,3 +36,8 @@ def json_response(status: int, content: Any, headers: Headers = ()) -> Response:
     """Return JSON: `content` encoded, or as it is where it is bytes."""
     body = content if isinstance(content, bytes) else to_json(content)
     return Response(status, body, (_JSON, *headers))
+
+
+def empty_response() -> Response:
+    """Return an answer that says no more than that it is done."""
+    return Response(_NO_CONTENT, headers=())

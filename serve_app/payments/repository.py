@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import itemgetter
@@ -22,7 +22,7 @@ from serve_app.storage.statements import load_statements
 _COLUMNS = itemgetter(*(field.name for field in fields(Payment)))
 _FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=(1 << 128) - 1)
 TIMELINE_ITEMS_MAX = 1000
-"""How many attempts, postings and events of one payment a timeline shows of each."""
+"""How many attempts, postings, events, deliveries and tries of one payment a timeline shows of each."""
 
 
 class UpdateRow(NamedTuple):
@@ -59,9 +59,11 @@ class PageRequest:
 class PaymentRepository:
     """Reads payments, and changes what needs no processor."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, poke: Callable[[], None] = lambda: None) -> None:
+        """`poke` is called after each change for which tasks were enqueued."""
         self._sql = load_statements("serve_app.payments")
         self._database = database
+        self._poke = poke
         self._find = database.committer(
             BatchStatement[PaymentKey, Payment](
                 name="find_payments", sql=self._sql["find_payments"], result=_payment, key=None, writes=False
@@ -69,7 +71,10 @@ class PaymentRepository:
         )
         self._update = database.committer(
             BatchStatement[UpdateRow, bool](
-                name="update_payments", sql=self._sql["update_payments"], result=_found, key=itemgetter(0, 1)
+                name="update_payments",
+                sql=self._sql["update_payments"],
+                result=itemgetter("queued"),
+                key=itemgetter(0, 1),
             )
         )
 
@@ -79,7 +84,10 @@ class PaymentRepository:
 
     async def update(self, row: UpdateRow) -> bool:
         """Change a payment; False where it changed since it was read."""
-        return await self._update.submit(row) or False
+        queued = await self._update.submit(row)
+        if queued:
+            self._poke()
+        return queued is not None
 
     async def page(self, merchant_id: UUID, livemode: bool, request: PageRequest) -> list[Payment]:
         """Return up to `limit` payments, newest first."""
@@ -98,16 +106,12 @@ class PaymentRepository:
         return [_payment(row) for row in rows]
 
     async def timeline(self, merchant_id: UUID, payment_id: UUID) -> dict[str, Sequence[Record]]:
-        """Return the rows of each kind that belong to a payment: attempts, postings, events."""
+        """Return the rows of each kind that belong to a payment."""
         arguments = (merchant_id, payment_id, TIMELINE_ITEMS_MAX)
         return {
             kind: await self._database.fetch(self._sql[f"timeline_{kind}"], *arguments)
-            for kind in ("attempts", "postings", "events")
+            for kind in ("attempts", "postings", "events", "deliveries", "tries")
         }
-
-
-def _found(_row: Any) -> bool:
-    return True
 
 
 def _payment(row: Any) -> Payment:

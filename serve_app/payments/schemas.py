@@ -168,7 +168,7 @@ class TimelineItem(BaseModel):
     """One thing that happened to a payment; `data` depends on the kind."""
 
     at: datetime
-    kind: Literal["attempt_started", "attempt_finished", "posting", "event"]
+    kind: Literal["attempt_started", "attempt_finished", "posting", "event", "delivery", "delivery_try"]
     data: dict[str, object]
 
 

@@ -8,6 +8,6 @@ from serve_app.services import Services
 registry: Registry[Services] = Registry()
 
 # Below the registry, which they import.
-from serve_app.tasks import resolve_attempts  # noqa: E402
+from serve_app.tasks import deliver_webhook, redeliver_webhooks, resolve_attempts  # noqa: E402
 
-__all__ = ["registry", "resolve_attempts"]
+__all__ = ["deliver_webhook", "redeliver_webhooks", "registry", "resolve_attempts"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -33,10 +35,14 @@ def _routes(anonymous: httpx.Client) -> list[tuple[str, str]]:
     ]
 
 
+def _example(operation: dict[str, Any]) -> Any:
+    return operation["requestBody"]["content"]["application/json"]["example"]
+
+
 def test_every_route_needs_a_key(anonymous: httpx.Client) -> None:
     """Without one, with a wrong one, with one in the query string: 401 and nothing else."""
     for method, path in _routes(anonymous):
-        target = path.replace("{payment_id}", "pay_" + "0" * 32).replace("{refund_id}", "rf_" + "0" * 32)
+        target = re.sub(r"{(\w+)_id}", "x_" + "0" * 32, path)
         for headers in ({}, {"Authorization": "Bearer sk_test_" + "x" * 32}, {"Authorization": "Basic abc"}):
             answer = anonymous.request(method, target, headers=headers, json={} if method != "GET" else None)
             assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required"), (
@@ -54,19 +60,31 @@ def test_another_merchant_s_objects_do_not_exist(
     paid = merchant.pay(amount=1000).json()
     refund = merchant.post(f"/v1/payments/{paid['id']}/refunds", {"amount": 100}).json()
     held = merchant.pay(capture=False).json()
-    before = {name: merchant.payment(name) for name in (paid["id"], held["id"])}
+    hook = {"url": "https://hooks.example.com/", "events": ["*"]}
+    endpoint = merchant.post("/v1/webhook_endpoints", hook).json()
+    told = merchant.pay(amount=100).json()["id"]
+    delivery = merchant.get("/v1/webhook_deliveries", endpoint=endpoint["id"]).json()["data"][0]
+    others = {"refund_id": refund["id"], "endpoint_id": endpoint["id"], "delivery_id": delivery["id"]}
+    others["event_id"] = delivery["event"]
+    document = anonymous.get("/openapi.json").json()
+    before = {name: merchant.payment(name) for name in (paid["id"], held["id"], told)}
+    secret = endpoint.pop("secret")
     tried = 0
     for method, path in _routes(anonymous):
         if "{" not in path or not path.startswith("/v1/"):
             continue
         for payment_id in (paid["id"], held["id"]):
-            target = path.replace("{payment_id}", payment_id).replace("{refund_id}", refund["id"])
-            body = None if method == "GET" else {}
+            target = path.format(payment_id=payment_id, **others)
+            body = None if method in ("GET", "DELETE") else _example(document["paths"][path][method.lower()])
             answer = other_merchant.http.request(method, target, json=body)
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), (method, path)
             tried += 1
-    assert tried >= 14
+    assert tried >= 30
     assert {name: merchant.payment(name) for name in before} == before
+    assert merchant.get(f"/v1/webhook_endpoints/{endpoint['id']}").json() == endpoint
+    assert secret not in other_merchant.get("/v1/webhook_endpoints").text
+    assert other_merchant.get("/v1/webhook_deliveries").json()["data"] == []
+    assert other_merchant.get("/v1/events").json()["data"] == []
     assert other_merchant.get("/v1/payments").json()["data"] == []
     seen = other_merchant.get("/v1/audit_log").json()["data"]
     assert [entry["object_id"] for entry in seen] == [other_merchant.key_id]

@@ -15,6 +15,7 @@ from serve_app.payments.service import NewPayment
 from serve_app.services import Services, open_processors, wire
 
 PEPPER = b"a pepper for tests, not a secret!"
+WEBHOOK_KEY = b"a key for tests: 32 bytes of it."
 
 
 @asynccontextmanager
@@ -26,6 +27,7 @@ async def gateway_services(
     connections: int = 4,
     workers: int = 0,
     passing: Callable[[Step], None] = lambda _: None,
+    poke: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Services]:
     """Open the services as a replica has them, but for Ray."""
     config = GatewayConfig(
@@ -35,9 +37,11 @@ async def gateway_services(
         processor_url=processor_url,
         processor_timeout_s=processor_timeout_s,
         workers=workers,
+        webhook_key=WEBHOOK_KEY,
+        webhook_allow_loopback=True,
     )
     database = await Database.open(database_url, name="tests", manager=None, want=connections)
-    services = wire(config, database, open_processors(config), SystemClock(), passing)
+    services = wire(config, database, open_processors(config), SystemClock(), passing, poke=poke)
     try:
         yield services
         await services.drain(10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+
 import pytest
 
 from cluster.composition import compose
@@ -32,3 +34,18 @@ def test_addresses_are_counted_only_behind_a_proxy_that_is_trusted(proxies: tupl
         rate_limit_address_per_minute=80,
     )
     assert compose(settings).rate_limit_address_per_minute == per_minute
+
+
+def test_webhook_secrets_have_a_key_of_their_own() -> None:
+    """Not that of the cache, which it is made from; without that there is none, and webhooks are not configured."""
+    key = b"k" * 32
+    common = {"database_url": "postgresql://app@db/x", "api_key_pepper": "p" * 32}
+    config = compose(Settings(**common, sealing_key=urlsafe_b64encode(key).decode(), webhook_allow_loopback=True))
+    assert config.webhook_key is not None
+    assert len(config.webhook_key) == 32
+    assert config.webhook_key != key
+    assert config.webhook_allow_loopback
+    assert config.webhook_key.hex() not in repr(config)
+    assert repr(config.webhook_key) not in repr(config)
+    bare = compose(Settings(**common))
+    assert (bare.webhook_key, bare.webhook_allow_loopback) == (None, False)
