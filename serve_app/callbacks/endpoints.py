@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from serve_app.callbacks.schemas import FINISHED, Callback, CallbackReceipt
 from serve_app.callbacks.service import ProcessorCallbacks, Receipt
 from serve_app.callbacks.signatures import PROCESSOR, CallbackSignatures
 from serve_app.domain.ids import Prefix, parse_id
-from serve_app.http.operation import Call, Operation
+from serve_app.http.operation import Call, Headers, Operation
 from serve_app.http.response import Response, json_response
 from serve_app.problems import Code, Problem
 
@@ -31,11 +31,15 @@ class CallbackEndpoints:
         return (
             Operation(
                 "POST", f"/v1/processors/{{{PROCESSOR}}}/callbacks", self.receive,
-                "Tell that an operation is finished", "Processors", verify=self._signatures.verify,
+                "Tell that an operation is finished", "Processors", verify=self.verify,
                 request=Callback, answers={200: CallbackReceipt}, problems=("overloaded", "processor_unavailable"),
                 example=_EXAMPLE,
             ),
         )  # fmt: skip
+
+    def verify(self, parameters: Mapping[str, str], headers: Headers, body: bytes) -> str:
+        """Return the id of the message, if its processor has signed it."""
+        return self._signatures.verify(parameters, headers, body)
 
     async def receive(self, call: Call) -> Response:
         """Settle the attempt that the callback names, before it is answered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 from actors.pool.database import Database
@@ -26,8 +27,9 @@ async def gateway_services(
     connections: int = 4,
     workers: int = 0,
     passing: Callable[[Step], None] = lambda _: None,
+    **settings: Any,
 ) -> AsyncIterator[Services]:
-    """Open the services as a replica has them, but for Ray."""
+    """Open the services as a replica has them, but for Ray; `settings` are more of `GatewayConfig`."""
     config = GatewayConfig(
         database_url=database_url,
         api_key_pepper=PEPPER,
@@ -35,6 +37,7 @@ async def gateway_services(
         processor_url=processor_url,
         processor_timeout_s=processor_timeout_s,
         workers=workers,
+        **settings,
     )
     database = await Database.open(database_url, name="tests", manager=None, want=connections)
     services = wire(config, database, open_processors(config), SystemClock(), passing)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cluster.composition import compose
@@ -32,3 +34,13 @@ def test_addresses_are_counted_only_behind_a_proxy_that_is_trusted(proxies: tupl
         rate_limit_address_per_minute=80,
     )
     assert compose(settings).rate_limit_address_per_minute == per_minute
+
+
+def test_secrets_of_callbacks_go_by_the_names_of_processors() -> None:
+    """One without a secret has none, and so takes no callbacks."""
+    secret = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="
+    known: dict[str, Any] = {"database_url": "postgresql://app@db/x", "api_key_pepper": "p" * 32}
+    assert compose(Settings(**known)).callback_secrets == {}
+    live = Settings(**known, live_processor_url="http://127.0.0.1:1", live_processor_callback_secret=secret)
+    assert compose(live).callback_secrets == {"live": secret}
+    assert secret not in repr(compose(live))
