@@ -1,4 +1,4 @@
-"""The gateway on a real server, in front of a real acquirer that calls it back, in the test's own loop and without Ray."""
+"""The gateway on a real server, with a real acquirer that calls it back: in the test's own loop, without Ray."""
 
 from __future__ import annotations
 

@@ -94,8 +94,17 @@ async def test_pages_bound_a_run(shop: Shop) -> None:
     assert (await shop.services.authorization_expiry.run(page_max=2, pages_max=2)).voided == 1
 
 
-async def test_a_capture_that_runs_wins(postgres: TestPostgres, shop: Shop) -> None:
-    """The void is not even tried; where it found the payment before the capture began it is refused."""
+async def test_what_another_operation_has_in_hand_is_let_be(shop: Shop) -> None:
+    """The void is not even tried while a capture runs."""
+    payment_id = await shop.authorize(days_ago=8)
+    await shop.connection.execute("UPDATE payments SET pending_attempt = $2 WHERE id = $1", payment_id, new_id())
+    total = await shop.services.authorization_expiry.run()
+    assert (total.voided, total.overtaken, total.left) == (0, 0, 0)
+    assert await shop.rows("SELECT FROM attempts WHERE merchant_id = $1 AND kind = 'void'") == []
+
+
+async def test_of_a_capture_and_the_void_one_wins(shop: Shop) -> None:
+    """Whichever began first; the other one is refused and moves nothing."""
     payment_id = await shop.authorize(days_ago=8)
     races = await asyncio.gather(
         shop.services.payments.capture(shop.merchant, payment_id, None, None),

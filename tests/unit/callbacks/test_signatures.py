@@ -1,4 +1,4 @@
-"""A callback is let in with the signature of its processor, made within the last five minutes, and with nothing else."""
+"""A callback is let in with its processor's signature of the last five minutes, and with nothing else."""
 
 from __future__ import annotations
 
