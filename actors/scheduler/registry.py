@@ -1,105 +1,62 @@
-"""Which functions can be run as tasks, and how. A registry is a value: whoever needs one is given it."""
+"""Which functions can be run as tasks. A registry is a value: whoever needs one is given it."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
-from enum import Enum, auto
-from typing import Any, Generic, TypeVar, get_type_hints
-from uuid import UUID
+from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack, get_type_hints, overload
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from actors.scheduler.cron import CatchUp, Cron, Every, Schedule
+from actors.scheduler.definition import Kind, Run, Services, TaskDefinition
 from actors.scheduler.retry import RetryPolicy
-from actors.scheduler.task import NewTask, Priority
+from actors.scheduler.task import Priority
 
-Services = TypeVar("Services")
+__all__ = ["Kind", "Limits", "Registry", "Run", "TaskDefinition"]
+
 Arguments = TypeVar("Arguments")
 
-NAME_MAX = 100
-ARGUMENTS_MAX_BYTES = 64 * 1024
 
+class Limits(TypedDict, total=False):
+    """What a decorator takes beside the name: fields of `TaskDefinition`, and when it runs by itself.
 
-class Kind(Enum):
-    """Where a task's function runs."""
-
-    IO = auto()
-    """A coroutine on a worker's event loop, beside many others."""
-    CPU = auto()
-    """A plain function in a process of its own: a Ray task with a CPU, which the autoscaler sees."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run(Generic[Services]):
-    """One run of a task, as its function sees it.
-
-    ``attempt`` counts from 1. ``progress`` tells how far it is (done, of how many, in words); it returns at once and
-    may be called as often as one likes.
+    ``cron`` (five fields, UTC) or ``every_s``, not both.
     """
 
-    task_id: UUID
-    attempt: int
-    services: Services
-    progress: Callable[[int, int, str], None]
+    priority: Priority
+    retry: RetryPolicy
+    timeout_s: float
+    concurrency_max: int
+    lane_width: int
+    cron: str
+    every_s: float
+    catch_up: CatchUp
 
 
-@dataclass(frozen=True)
-class TaskDefinition(Generic[Services, Arguments]):
-    """A function that can be run as a task, with its limits.
+class IoDecorator(Protocol[Services]):
+    """Makes a definition of a coroutine function that takes its `Run`, and its arguments if it has any."""
 
-    ``concurrency_max`` bounds its runs at once over all workers, ``lane_width`` those of one lane; ``timeout_s`` ends a
-    run as a failure. ``cron`` (five fields, UTC) or ``every_s`` has it run by itself, without arguments.
-    """
+    @overload
+    def __call__(
+        self, function: Callable[[Run[Services]], Coroutine[Any, Any, None]], /
+    ) -> TaskDefinition[Services, None]: ...
 
-    name: str
-    function: Callable[[Run[Services], Arguments], Awaitable[None]] | Callable[[Arguments], None]
-    adapter: TypeAdapter[Arguments]
-    kind: Kind = Kind.IO
-    priority: Priority = Priority.NORMAL
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    timeout_s: float = 60.0
-    concurrency_max: int = 1000
-    lane_width: int = 1
-    cron: str | None = None
-    every_s: float | None = None
+    @overload
+    def __call__(
+        self, function: Callable[[Run[Services], Arguments], Coroutine[Any, Any, None]], /
+    ) -> TaskDefinition[Services, Arguments]: ...
 
-    def new(
-        self,
-        arguments: Arguments,
-        *,
-        id: UUID,
-        owner: str = "",
-        lane: str | None = None,
-        unique_key: str | None = None,
-        priority: Priority | None = None,
-        run_at: datetime | None = None,
-    ) -> NewTask:
-        """Return the row that enqueues it.
 
-        Raises:
-            ValueError: the arguments are longer than `ARGUMENTS_MAX_BYTES` as JSON.
-        """
-        encoded = self.adapter.dump_json(arguments)
-        if len(encoded) > ARGUMENTS_MAX_BYTES:
-            raise ValueError(f"{self.name}: the arguments have {len(encoded)} bytes, at most {ARGUMENTS_MAX_BYTES}")
-        chosen = self.priority if priority is None else priority
-        return NewTask(id, self.name, owner, lane, unique_key, int(chosen), encoded.decode(), run_at)
+class CpuDecorator(Protocol[Services]):
+    """Makes a definition of a plain function that takes its arguments alone, if it has any."""
 
-    def parse(self, arguments: str) -> Arguments:
-        """Return the arguments of a task of this name.
+    @overload
+    def __call__(self, function: Callable[[], None], /) -> TaskDefinition[Services, None]: ...
 
-        Raises:
-            ValueError: they are not what the function takes; the text names the fields.
-        """
-        try:
-            return self.adapter.validate_json(arguments)
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in error.errors()
-            )
-            raise ValueError(f"{self.name}: {faults}") from None
+    @overload
+    def __call__(self, function: Callable[[Arguments], None], /) -> TaskDefinition[Services, Arguments]: ...
 
 
 class Registry(Generic[Services]):
@@ -108,22 +65,23 @@ class Registry(Generic[Services]):
     def __init__(self) -> None:
         self._definitions: dict[str, TaskDefinition[Services, Any]] = {}
 
-    def task(self, name: str, **limits: Any) -> Callable[[Callable[..., Any]], TaskDefinition[Services, Any]]:
-        """Register the decorated function under ``name``; ``limits`` are fields of `TaskDefinition`.
+    def task(self, name: str, **limits: Unpack[Limits]) -> IoDecorator[Services]:
+        """Register the decorated coroutine function, which runs on a worker's event loop.
 
-        The type of its last parameter is the type of its arguments.
+        It takes ``(run)`` or ``(run, arguments)``; a function that runs by itself ``(run)`` or ``(run, due_at)``. The
+        annotation of the argument is what its JSON is checked against.
+
+        Raises:
+            ValueError: the function does not take that, a limit is out of range, or the name is taken.
         """
+        return self._decorator(name, Kind.IO, limits)
 
-        def register(function: Callable[..., Any]) -> TaskDefinition[Services, Any]:
-            assert name not in self._definitions, f"the task {name} is defined twice"
-            assert 0 < len(name) <= NAME_MAX, f"the name {name!r} is too long"
-            last = list(inspect.signature(function).parameters)[-1]
-            adapter: TypeAdapter[Any] = TypeAdapter(get_type_hints(function)[last])
-            definition = TaskDefinition[Services, Any](name, function, adapter, **limits)
-            self._definitions[name] = definition
-            return definition
+    def cpu_task(self, name: str, **limits: Unpack[Limits]) -> CpuDecorator[Services]:
+        """Register the decorated plain function, which runs in a process of its own with a CPU.
 
-        return register
+        It takes nothing or ``(arguments)``; a function that runs by itself nothing or ``(due_at)``. Raises as `task`.
+        """
+        return self._decorator(name, Kind.CPU, limits)
 
     def find(self, name: str) -> TaskDefinition[Services, Any] | None:
         """Return the definition of that name, None where there is none."""
@@ -131,3 +89,45 @@ class Registry(Generic[Services]):
 
     def __iter__(self) -> Iterator[TaskDefinition[Services, Any]]:
         return iter(self._definitions.values())
+
+    def _decorator(self, name: str, kind: Kind, limits: Limits) -> Callable[..., TaskDefinition[Services, Any]]:
+        def register(function: Callable[..., Any], /) -> TaskDefinition[Services, Any]:
+            if name in self._definitions:
+                raise ValueError(f"{name}: there is a task of this name")
+            definition = _define(name, function, kind, limits)
+            self._definitions[name] = definition
+            return definition
+
+        return register
+
+
+def _define(name: str, function: Callable[..., Any], kind: Kind, limits: Limits) -> TaskDefinition[Any, Any]:
+    if inspect.iscoroutinefunction(function) != (kind is Kind.IO):
+        raise ValueError(f"{name}: {'a coroutine' if kind is Kind.IO else 'a plain'} function is expected")
+    parameters = list(inspect.signature(function).parameters)
+    given = 1 if kind is Kind.IO else 0
+    if not given <= len(parameters) <= given + 1:
+        raise ValueError(f"{name}: the function takes {', '.join(parameters) or 'nothing'}")
+    takes_arguments = len(parameters) > given
+    hints = get_type_hints(function)
+    if takes_arguments and parameters[-1] not in hints:
+        raise ValueError(f"{name}: {parameters[-1]} has no annotation")
+    schedule = _schedule(name, limits)
+    type_: Any = hints[parameters[-1]] if takes_arguments else None
+    if schedule is not None and takes_arguments and type_ is not datetime:
+        raise ValueError(f"{name}: {parameters[-1]} of a function that runs by itself is the datetime it was due")
+    adapter: TypeAdapter[Any] = TypeAdapter(type_)
+    rest: dict[str, Any] = {key: value for key, value in limits.items() if key not in ("cron", "every_s")}
+    return TaskDefinition(name, function, adapter, takes_arguments, kind, schedule=schedule, **rest)
+
+
+def _schedule(name: str, limits: Limits) -> Schedule | None:
+    cron, every_s = limits.get("cron"), limits.get("every_s")
+    if cron is not None and every_s is not None:
+        raise ValueError(f"{name}: cron and every_s are given, one is possible")
+    try:
+        if cron is not None:
+            return Cron(cron)
+        return None if every_s is None else Every(every_s)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
