@@ -1,4 +1,4 @@
-"""The functions that the scheduler runs for the gateway."""
+"""The functions that the scheduler runs for the gateway: each is in a module of its own, and registers itself here."""
 
 from __future__ import annotations
 
@@ -7,4 +7,7 @@ from serve_app.services import Services
 
 registry: Registry[Services] = Registry()
 
-from serve_app.tasks import check_ledger, clean_up_keys, expire_authorizations  # noqa: E402, F401 - they register
+# Below the registry, which they import.
+from serve_app.tasks import check_ledger, clean_up_keys, expire_authorizations  # noqa: E402
+
+__all__ = ["check_ledger", "clean_up_keys", "expire_authorizations", "registry"]
