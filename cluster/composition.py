@@ -21,7 +21,7 @@ from cluster.settings import Settings, load_settings, runs_on_one_machine
 from serve_app.caching.epochs import StoredEpochs
 from serve_app.caching.rings import StoredRings
 from serve_app.caching.sink import StoredSink
-from serve_app.config import GatewayConfig
+from serve_app.config import LIVE_PROCESSOR, TEST_PROCESSOR, GatewayConfig
 from serve_app.logs import configure_logging
 from serve_app.services import Services
 from serve_app.tasks.registry import registry
@@ -141,6 +141,16 @@ def compose(settings: Settings) -> GatewayConfig:
         processor_url=settings.processor_url.get_secret_value() if settings.processor_url else None,
         live_processor_url=settings.live_processor_url.get_secret_value() if settings.live_processor_url else None,
         processor_timeout_s=settings.processor_timeout_s,
+        callback_secrets={
+            name: secret.get_secret_value()
+            for name, secret in (
+                (TEST_PROCESSOR, settings.processor_callback_secret),
+                (LIVE_PROCESSOR, settings.live_processor_callback_secret),
+            )
+            if secret is not None
+        },
+        authorization_lifetime_days=settings.authorization_lifetime_days,
+        idempotency_key_hours=settings.idempotency_key_hours,
         # A backstop behind the admission of requests, which lets no more in than twice the workers it finds right.
         payments_in_flight_max=max(1000, 2 * settings.max_workers),
         queue_max=settings.max_queue_size,

@@ -7,6 +7,7 @@ environment would be shown by Ray's state API.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from ipaddress import ip_network
@@ -47,10 +48,26 @@ def _url_of(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def check_secret(secret: str) -> None:
+    """Raise ValueError where it is no secret of Standard Webhooks: `whsec_` and 24 to 64 bytes in base64."""
+    try:
+        decoded = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        decoded = b""
+    if not secret.startswith("whsec_") or not 24 <= len(decoded) <= 64:
+        raise ValueError("must be whsec_ and 24 to 64 bytes in base64")
+
+
+def _check_webhook_secret(secret: SecretStr) -> SecretStr:
+    check_secret(secret.get_secret_value())
+    return secret
+
+
 # URLs hold passwords: as secrets they are never part of a message or a repr.
 PostgresUrl = Annotated[SecretStr, _url_of("postgresql", "postgres")]
 RedisUrl = Annotated[SecretStr, _url_of("redis", "rediss", "unix")]
 HttpUrl = Annotated[SecretStr, _url_of("http", "https")]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_check_webhook_secret)]
 
 
 class Settings(BaseSettings):
@@ -96,6 +113,14 @@ class Settings(BaseSettings):
     processor_url: HttpUrl | None = None
     live_processor_url: HttpUrl | None = None
     processor_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    # What each signs its callbacks with (Standard Webhooks, `whsec_...`); without one its callbacks are not taken.
+    processor_callback_secret: WebhookSecret | None = None
+    live_processor_callback_secret: WebhookSecret | None = None
+
+    # An authorization that was neither captured nor voided by then is voided: issuers let go of most within a week.
+    authorization_lifetime_days: Annotated[int, Field(ge=1, le=365)] = 7
+    # How long a key tells its answer, counted from the answer.
+    idempotency_key_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24
 
     performance_monitoring_enabled: bool = True
     # The utilisation of any bounded resource above which it alerts.
@@ -142,6 +167,14 @@ class Settings(BaseSettings):
     def _check_replicas_have_primary(self) -> Self:
         if self.database_replica_urls and self.database_url is None:
             raise ValueError("DATABASE_REPLICA_URLS needs DATABASE_URL: the embedded server has no replicas")
+        return self
+
+    @model_validator(mode="after")
+    def _check_callbacks_have_a_processor(self) -> Self:
+        # The simulator in the process tells its answers at once, and nothing later.
+        for name in ("processor", "live_processor"):
+            if getattr(self, f"{name}_callback_secret") is not None and getattr(self, f"{name}_url") is None:
+                raise ValueError(f"{name.upper()}_CALLBACK_SECRET needs {name.upper()}_URL")
         return self
 
     @classmethod

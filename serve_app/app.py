@@ -10,10 +10,12 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.audit.endpoints import AuditEndpoints
+from serve_app.callbacks.endpoints import CallbackEndpoints
 from serve_app.http.docs import Documentation
 from serve_app.http.operation import Operation
 from serve_app.http.router import Router
 from serve_app.incident import describe
+from serve_app.ledger_checks.endpoints import LedgerEndpoints
 from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.compression import Compression
 from serve_app.middleware.faults import Faults
@@ -91,6 +93,7 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *WebhookEndpoints(services.webhooks).operations(),
         *DeliveryEndpoints(services.webhooks).operations(),
         *EventEndpoints(services.webhooks).operations(),
+        *CallbackEndpoints(services.callback_signatures, services.callbacks).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
         *MetricsEndpoints(
@@ -99,6 +102,7 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *TaskEndpoints(services.task_table, services.tasks, services.task_scheduler).operations(),
         *CacheShardEndpoints(services.ring).operations(),
         *BreakerEndpoints(services.breaker_board).operations(),
+        *LedgerEndpoints(services.ledger_check).operations(),
     ]
     return [*declared, *Documentation(declared, version("easypay")).operations()]
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+TEST_PROCESSOR = "acquirer"
+LIVE_PROCESSOR = "live"
+"""The names of the processors over HTTP, as payments and paths have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +16,9 @@ class GatewayConfig:
 
     `processor_url` is the processor of test payments: without one, the simulator in this process.
     `live_processor_url` is the processor of live payments: without one, live payments are refused.
+    `callback_secrets` are those that processors sign their callbacks with, by the processor's name.
+    `authorization_lifetime_days` after it was authorized a payment is voided; `idempotency_key_hours` after its answer
+    a key is forgotten.
     `processor_timeout_s` is how long a processor may take over one attempt. `takes_live_keys` is false where keys could
     be read on the wire: on a public address without TLS. `cache_shards` is 0 where nothing is cached; else that many
     were configured, and it is the ring's keeper that knows how many there are. `has_journals`: whether the shards have
@@ -29,6 +37,9 @@ class GatewayConfig:
     processor_url: str | None = None
     live_processor_url: str | None = None
     processor_timeout_s: float = 5.0
+    callback_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    authorization_lifetime_days: int = 7
+    idempotency_key_hours: int = 24
     connections_per_process: int = 8
     payments_in_flight_max: int = 1000
     takes_live_keys: bool = True

@@ -44,6 +44,7 @@ class Code(Enum):
 
     INVALID_REQUEST = ("invalid_request", 400, "The request cannot be understood")
     AUTHENTICATION_REQUIRED = ("authentication_required", 401, "A valid API key is required")
+    SIGNATURE_INVALID = ("signature_invalid", 401, "A valid signature is required")
     PAYMENT_DECLINED = ("payment_declined", 402, "The payment was declined")
     PERMISSION_DENIED = ("permission_denied", 403, "The API key may not do this")
     NOT_FOUND = ("not_found", 404, "There is no such thing")

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from actors.breaker.client import BreakerBoardClient, BreakerSync
 from actors.breaker.local import ProcessBreakers
@@ -22,7 +23,7 @@ from actors.pool.lease import holder_name
 from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.lag import LoopLagProbe
 from actors.runtime.retry_budget import RetryBudget
-from actors.runtime.tallies import Tallies
+from actors.runtime.tallies import Counters, Tallies
 from actors.scheduler.client import TaskQueue, TaskSchedulerClient
 from actors.scheduler.table import TaskTable
 from serve_app.admission.admission import Admission
@@ -36,8 +37,12 @@ from serve_app.audit.repository import AuditRepository
 from serve_app.caching.changes import Changes
 from serve_app.caching.reader import CachedReads
 from serve_app.caching.records import Records
+from serve_app.callbacks.service import ProcessorCallbacks
+from serve_app.callbacks.signatures import CallbackSignatures
 from serve_app.compression.compressor import Compressor
-from serve_app.config import GatewayConfig
+from serve_app.config import LIVE_PROCESSOR, TEST_PROCESSOR, GatewayConfig
+from serve_app.expiry.authorizations import AuthorizationExpiry
+from serve_app.ledger_checks.check import LedgerCheck
 from serve_app.merchants.authenticator import KeyAuthenticator
 from serve_app.merchants.usage import KeyUsage
 from serve_app.middleware.rate_limit import RateLimits
@@ -51,6 +56,7 @@ from serve_app.processors.simulator import Simulator
 from serve_app.refunds.cached import CachedRefunds
 from serve_app.refunds.repository import RefundRepository
 from serve_app.refunds.service import RefundService
+from serve_app.retention.keys import KeyRetention
 from serve_app.tasks.resolver import Resolver
 from serve_app.webhooks.service import WebhookService
 from serve_app.webhooks.wiring import WebhookTasks, wire_webhooks
@@ -82,6 +88,11 @@ class Services:
     task_scheduler: TaskSchedulerClient
     webhooks: WebhookService
     webhook_tasks: WebhookTasks
+    callback_signatures: CallbackSignatures
+    callbacks: ProcessorCallbacks
+    authorization_expiry: AuthorizationExpiry
+    key_retention: KeyRetention
+    ledger_check: LedgerCheck
     breaker_board: BreakerBoardClient
     breaker_sync: BreakerSync
     loop_lag: LoopLagProbe
@@ -171,10 +182,17 @@ def wire(
         poke=poke,
         draw=random.random,
     )
+    payment_service = PaymentService(
+        payments, engine, requests, operations, processors, cached_payments, changes, clock, timeout_s
+    )
+    resolver = Resolver(attempts, payments, refunds, engine, processors, clock)
+    callbacks = ProcessorCallbacks(attempts, resolver, owned, clock)
+    counters = Counters()
 
     def tallies() -> Tallies:
         of_compression = compressor.counts.tallies() if compressor is not None else {}
-        return {**limits.tallies(), **admission.tallies(), **of_compression}
+        of_background = {**callbacks.tallies(), **counters.tallies()}
+        return {**limits.tallies(), **admission.tallies(), **of_compression, **of_background}
 
     if cache is not None:
         cache.tell_of(tallies)
@@ -190,26 +208,23 @@ def wire(
         key_usage=key_usage,
         limits=limits,
         admission=admission,
-        payments=PaymentService(
-            payments,
-            engine,
-            requests,
-            operations,
-            processors,
-            cached_payments,
-            changes,
-            clock,
-            timeout_s,
-        ),
+        payments=payment_service,
         cached_payments=cached_payments,
         refunds=RefundService(CachedRefunds(refunds, reads), cached_payments, operations),
         audit=AuditRepository(database, reads),
-        resolver=Resolver(attempts, payments, refunds, engine, processors, clock),
         tasks=tasks,
         task_table=TaskTable(database),
         task_scheduler=TaskSchedulerClient(config.actor_namespace),
         webhooks=webhooks,
         webhook_tasks=webhook_tasks,
+        resolver=resolver,
+        callback_signatures=CallbackSignatures(config.callback_secrets),
+        callbacks=callbacks,
+        authorization_expiry=AuthorizationExpiry(
+            database, payment_service, clock, timedelta(days=config.authorization_lifetime_days), counters
+        ),
+        key_retention=KeyRetention(database, clock, timedelta(hours=config.idempotency_key_hours), counters),
+        ledger_check=LedgerCheck(database, clock, counters),
         breaker_board=board,
         breaker_sync=BreakerSync(breakers or ProcessBreakers("alone"), board),
         loop_lag=loop_lag,
@@ -246,6 +261,6 @@ def open_processors(config: GatewayConfig, breakers: ProcessBreakers | None = No
         return Guarded(processor, breaker, budget, timeout_s=config.processor_timeout_s)
 
     test_url, live_url = config.processor_url, config.live_processor_url
-    test = guarded(lambda may: HttpProcessor(test_url, may_repeat=may) if test_url else Simulator())
-    live = guarded(lambda may: HttpProcessor(live_url, name="live", may_repeat=may)) if live_url else None
+    test = guarded(lambda may: HttpProcessor(test_url, TEST_PROCESSOR, may_repeat=may) if test_url else Simulator())
+    live = guarded(lambda may: HttpProcessor(live_url, LIVE_PROCESSOR, may_repeat=may)) if live_url else None
     return Processors(test, live)

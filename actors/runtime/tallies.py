@@ -18,3 +18,19 @@ class Series(NamedTuple):
 
 Tallies = Mapping[Series, float]
 """What was counted since the process started; none ever falls."""
+
+
+class Counters:
+    """Counters that are added to one by one."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Series, float] = {}
+
+    def add(self, name: str, *labels: str, by: float = 1) -> None:
+        """Raise a counter."""
+        series = Series(name, labels)
+        self._counts[series] = self._counts.get(series, 0) + by
+
+    def tallies(self) -> Tallies:
+        """Return all of them as they are now."""
+        return dict(self._counts)

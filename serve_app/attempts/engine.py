@@ -176,11 +176,9 @@ class AttemptEngine:
                 if await self._attempts.conclude(recorded.row):
                     await change.end(recorded.row.version, recorded.payment_json)
                     return recorded.answer
-            stored = await self._attempts.find_attempt(attempt_key(intent))
-            assert stored is not None, "an attempt that was begun is stored"
-            if not stored.state.is_open:
-                assert stored.answer is not None, "a final attempt has its answer"
-                return Answer(stored.state, intent.payment.id, stored.answer.encode(), stored.code)
+            answer = await self._recorded(intent)
+            if answer is not None:
+                return answer
             intent = await self._refreshed(intent)
         raise ConcurrentChange("payment", public_id(Prefix.PAYMENT, intent.payment.id))
 
@@ -190,8 +188,7 @@ class AttemptEngine:
             outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)
         self._passing(Step.PROCESSOR_ANSWERED)
         if outcome is None:
-            await self._leave_to_resolver(intent)
-            return pending(intent)
+            return await self._left_open(intent)
         answer = await self._concluded(intent, outcome, change)
         self._passing(Step.CONCLUDED)
         return answer
@@ -250,12 +247,23 @@ class AttemptEngine:
                 continue
         return pending(intent)
 
-    async def _leave_to_resolver(self, intent: Intent) -> None:
+    async def _left_open(self, intent: Intent) -> Answer:
+        """Leave it to the resolver; answer with the outcome all the same where a callback was quicker."""
         try:
-            await self._attempts.mark_unknown(attempt_key(intent))
+            if not await self._attempts.mark_unknown(attempt_key(intent)):
+                return await self._recorded(intent) or pending(intent)
         except _PASSING:
-            # The resolver finds it all the same, once its deadline has passed.
-            return
+            pass  # The resolver finds it all the same, once its deadline has passed.
+        return pending(intent)
+
+    async def _recorded(self, intent: Intent) -> Answer | None:
+        """Return what was recorded of an attempt that was begun, None while it is open."""
+        stored = await self._attempts.find_attempt(attempt_key(intent))
+        assert stored is not None, "an attempt that was begun is stored"
+        if stored.state.is_open:
+            return None
+        assert stored.answer is not None, "a final attempt has its answer"
+        return Answer(stored.state, intent.payment.id, stored.answer.encode(), stored.code)
 
     async def _withdraw(self, intent: Intent) -> None:
         """Take back an attempt that was perhaps stored and surely not sent."""

@@ -19,6 +19,10 @@ class Requester:
     request_id: str
 
 
+SYSTEM_KEY = UUID(int=0)
+"""Stands for the gateway itself, which has no API key; the audit trail shows none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Whose objects a request is about, in which mode, and who asks."""

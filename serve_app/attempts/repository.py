@@ -18,6 +18,7 @@ from serve_app.attempts.rows import (
     BeginPaymentRow,
     ClaimKey,
     ConcludeRow,
+    OpenKey,
     PostponeRow,
 )
 from serve_app.domain.attempt import AttemptKind, AttemptState
@@ -50,8 +51,8 @@ class StoredAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class OverdueAttempt:
-    """An open attempt whose deadline has passed."""
+class OpenAttempt:
+    """An attempt whose outcome is not known yet, as the resolver reads it."""
 
     key: AttemptKey
     livemode: bool
@@ -103,6 +104,11 @@ class AttemptRepository:
         self._find_attempts = database.committer(
             BatchStatement[AttemptKey, StoredAttempt](
                 name="find_attempts", sql=sql["find_attempts"], result=_stored_attempt, key=None, writes=False
+            )
+        )
+        self._find_open = database.committer(
+            BatchStatement[OpenKey, OpenAttempt](
+                name="find_open", sql=sql["find_open"], result=_open_attempt, key=None, writes=False
             )
         )
         self._mark_unknown = database.committer(
@@ -163,9 +169,13 @@ class AttemptRepository:
         """Return how far an attempt is, None where it was never begun."""
         return await self._find_attempts.submit(key)
 
-    async def mark_unknown(self, key: AttemptKey) -> None:
-        """Leave an attempt that was sent and not answered to the resolver, at once."""
-        await self._mark_unknown.submit(key)
+    async def find_open(self, processor: str, attempt_id: UUID) -> OpenAttempt | None:
+        """Return the attempt of that id at that processor while its outcome is not known, None where there is none."""
+        return await self._find_open.submit(OpenKey(processor, attempt_id))
+
+    async def mark_unknown(self, key: AttemptKey) -> bool:
+        """Leave an attempt that was sent and not answered to the resolver, at once; False where it is not started."""
+        return await self._mark_unknown.submit(key) or False
 
     async def postpone(self, key: AttemptKey, delay_s: float) -> None:
         """Let the resolver ask about an open attempt again after `delay_s`."""
@@ -175,9 +185,9 @@ class AttemptRepository:
         """Free the key of an attempt that was never sent, so that the same request starts anew."""
         await self._database.execute(self._release_sql, *claim, attempt.payment_id, attempt.attempt_id)
 
-    async def list_overdue(self, limit: int) -> list[OverdueAttempt]:
+    async def list_overdue(self, limit: int) -> list[OpenAttempt]:
         """Return open attempts whose deadline has passed, longest overdue first."""
-        return [_overdue(row) for row in await self._database.fetch(self._overdue_sql, limit)]
+        return [_open_attempt(row) for row in await self._database.fetch(self._overdue_sql, limit)]
 
 
 def attempt_key(intent: Intent) -> AttemptKey:
@@ -227,8 +237,8 @@ def _stored_attempt(row: Any) -> StoredAttempt:
     return StoredAttempt(AttemptState(row["state"]), row["code"], row["data"])
 
 
-def _overdue(row: Any) -> OverdueAttempt:
-    return OverdueAttempt(
+def _open_attempt(row: Any) -> OpenAttempt:
+    return OpenAttempt(
         key=AttemptKey(row["merchant_id"], row["payment_id"], row["attempt_id"]),
         livemode=row["livemode"],
         kind=AttemptKind(row["kind"]),

@@ -111,6 +111,13 @@ class AttemptKey(NamedTuple):
     attempt_id: UUID
 
 
+class OpenKey(NamedTuple):
+    """An attempt as its processor names it."""
+
+    processor: str
+    attempt_id: UUID
+
+
 class PostponeRow(NamedTuple):
     """An open attempt that is asked about again after `delay_s`."""
 

@@ -19,6 +19,7 @@ from serve_app.http.document_parts import (
     PROBLEM,
     REQUEST_ID,
     SECURITY,
+    SIGNATURE,
     TIMEOUT,
     problem_example,
 )
@@ -43,6 +44,7 @@ _WITH_KEY = (
     Code.OVERLOADED,
     Code.DEADLINE_EXCEEDED,
 )
+_SIGNED = (Code.NOT_FOUND, Code.RATE_LIMITED, Code.SIGNATURE_INVALID)
 _WITH_BODY = (
     Code.INVALID_REQUEST,
     Code.PAYLOAD_TOO_LARGE,
@@ -79,7 +81,12 @@ def openapi_document(operations: Sequence[Operation], version: str) -> dict[str,
         "paths": paths,
         "components": {
             "schemas": {**models.schemas, "Problem": PROBLEM},
-            "parameters": {"IdempotencyKey": IDEMPOTENCY_KEY, "RequestId": REQUEST_ID, "Timeout": TIMEOUT},
+            "parameters": {
+                "IdempotencyKey": IDEMPOTENCY_KEY,
+                "RequestId": REQUEST_ID,
+                "Timeout": TIMEOUT,
+                **SIGNATURE,
+            },
             "headers": HEADERS,
             "securitySchemes": {"api_key": SECURITY},
         },
@@ -95,6 +102,7 @@ def codes_of(operation: Operation) -> list[Code]:
     codes = {*_ALWAYS, *(Code[name.upper()] for name in operation.problems)}
     for applies, implied in (
         (operation.scope is not None, _WITH_KEY),
+        (operation.verify is not None, _SIGNED),
         (operation.request is not None, _WITH_BODY),
         (operation.query is not None, _WITH_QUERY),
         (operation.idempotent, _WITH_IDEMPOTENCY_KEY),
@@ -153,6 +161,8 @@ def _operation(operation: Operation, models: _Models) -> dict[str, Any]:
 
 
 def _who_may(operation: Operation) -> str:
+    if operation.verify is not None:
+        return "Needs no key: the message is signed (Standard Webhooks)."
     if operation.scope is None:
         return "Needs no key."
     limited = " Counts against a stricter limit, too." if operation.sensitive else ""
@@ -171,6 +181,8 @@ def _parameters(operation: Operation, models: _Models) -> list[dict[str, Any]]:
         ]
     if operation.idempotent:
         parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+    if operation.verify is not None:
+        parameters += [{"$ref": f"#/components/parameters/{name}"} for name in SIGNATURE]
     if operation.work is not None:
         parameters.append({"$ref": "#/components/parameters/Timeout"})
     parameters.append({"$ref": "#/components/parameters/RequestId"})

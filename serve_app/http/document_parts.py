@@ -68,6 +68,38 @@ TIMEOUT: Mapping[str, Any] = {
     "schema": {"type": "integer", "minimum": 1, "maximum": 999999999},
 }
 
+SIGNATURE: Mapping[str, Any] = {
+    "WebhookId": {
+        "name": "Webhook-Id",
+        "in": "header",
+        "required": True,
+        "description": "The id of the message, the same each time that it is sent.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "example": "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+    },
+    "WebhookTimestamp": {
+        "name": "Webhook-Timestamp",
+        "in": "header",
+        "required": True,
+        "description": "When it is sent, in seconds since 1970: not more than five minutes from now.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "example": "1769851800",
+    },
+    "WebhookSignature": {
+        "name": "Webhook-Signature",
+        "in": "header",
+        "required": True,
+        "description": "`v1,` and the HMAC-SHA-256 in base64 of id, timestamp and body, joined by dots. There may be "
+        "several, with spaces between them.",
+        "schema": {"type": "string"},
+        "example": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    },
+}
+"""The headers of a signed message.
+
+Source: Standard Webhooks, https://github.com/standard-webhooks/standard-webhooks.
+"""
+
 PROBLEM: Mapping[str, Any] = {
     "title": "Problem",
     "type": "object",

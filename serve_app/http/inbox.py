@@ -32,3 +32,12 @@ class Inbox:
                 return
             self._bytes += len(message.get("body", b""))
         await asyncio.get_running_loop().create_future()
+
+
+def whole(body: bytes) -> Receive:
+    """Return a `receive` that gives a body which was read before."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from serve_app.http.response import Response
 from serve_app.middleware.authentication import Caller
 
 _Model = TypeVar("_Model", bound=BaseModel)
+Headers = Iterable[tuple[bytes, bytes]]
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Call:
     path_parameters: Mapping[str, str]
     request_id: str
     caller: Caller | None = None
+    message_id: str | None = None
     idempotency_key: str | None = None
     body: BaseModel | None = None
     query: BaseModel | None = None
@@ -47,6 +49,9 @@ class Call:
 
 
 Endpoint = Callable[[Call], Awaitable[Response]]
+Verify = Callable[[Mapping[str, str], Headers, bytes], str]
+"""Takes the path's parameters, the headers and the raw body, and returns the id of the message; raises Problem where it
+is not signed by whom it should be."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Operation:
     """One method on one path. Without a scope it is open to everybody.
 
     `request` and `query` are models of the body and the query; a body may be left out where every member may.
+    `verify` is for messages that are signed instead of sent with a key: nothing is done with one that it refuses.
     `answers` names the model of each status, or the media type where it is text; problems are added. `idempotent`
     takes an Idempotency-Key. `sensitive` is limited more strictly than the rest. `work` says how important it is when
     not all can be served; without one it is always let in, as what operators need then. `calls_processor`: it takes a
@@ -66,6 +72,7 @@ class Operation:
     summary: str
     tag: str
     scope: str | None = None
+    verify: Verify | None = None
     request: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)

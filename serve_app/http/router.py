@@ -19,8 +19,8 @@ from serve_app.admission.admission import Admission
 from serve_app.admission.work import Work
 from serve_app.domain.cards import contains_card_number
 from serve_app.http.body import read_body
-from serve_app.http.inbox import Inbox
-from serve_app.http.operation import Call, Operation
+from serve_app.http.inbox import Inbox, whole
+from serve_app.http.operation import Call, Operation, Verify
 from serve_app.http.response import Response
 from serve_app.middleware.authentication import Authenticator, authenticated, check_scope
 from serve_app.middleware.deadline import deadline_of
@@ -86,6 +86,8 @@ class Router:
         call = Call(method, scope["path"], parameters, scope["request_id"])
         if operation.scope is not None:
             await self._identify(call, operation.scope, scope, is_sensitive=operation.sensitive)
+        if operation.verify is not None:
+            receive = await self._verified(call, operation.verify, scope, receive)
         if operation.work is None:
             answer = await _answered(call, operation, scope, receive)
         else:
@@ -120,6 +122,19 @@ class Router:
         call.caller = await authenticated(scope, self._authenticator, self._limits)
         await self._limits.admit(scope, call.caller, is_sensitive=is_sensitive)
         check_scope(call.caller, needed)
+
+    async def _verified(self, call: Call, verify: Verify, scope: Scope, receive: Receive) -> Receive:
+        """See who signed the body before anything is made of it, and return what gives the body once more.
+
+        Whoever sends what is refused is counted as one without a known key is; who signs well takes nothing from them.
+        """
+        try:
+            body = await read_body(scope, receive)
+            call.message_id = verify(call.path_parameters, scope["headers"], body)
+        except Problem:
+            await self._limits.admit_unknown(scope)
+            raise
+        return whole(body)
 
     async def _in_turn(self, call: Call, operation: Operation, work: Work, scope: Scope, receive: Receive) -> Response:
         """Answer once it is let in. The body is not looked at before: a refusal costs as little as can be."""

@@ -30,6 +30,7 @@ from serve_app.ops.admission_metrics import admission_families
 from serve_app.ops.breaker_metrics import breaker_families
 from serve_app.ops.cache_metrics import cache_families
 from serve_app.ops.compression_metrics import compression_families
+from serve_app.ops.housekeeping_metrics import housekeeping_families
 from serve_app.ops.rate_limit_metrics import rate_limit_families
 from serve_app.ops.tally_metrics import Accounts
 from serve_app.ops.task_metrics import task_families
@@ -78,6 +79,7 @@ class MetricsEndpoints:
             breaker_families(await _views(self._breakers)),
             compression_families(accounts),
             task_families(await _status(self._scheduler)),
+            housekeeping_families(accounts),
         )
         return Response(200, exposition(families), _HEADERS)
 

@@ -8,6 +8,21 @@ from serve_app.services import Services
 registry: Registry[Services] = Registry()
 
 # Below the registry, which they import.
-from serve_app.tasks import deliver_webhook, redeliver_webhooks, resolve_attempts  # noqa: E402
+from serve_app.tasks import (  # noqa: E402
+    check_ledger,
+    clean_up_keys,
+    deliver_webhook,
+    expire_authorizations,
+    redeliver_webhooks,
+    resolve_attempts,
+)
 
-__all__ = ["deliver_webhook", "redeliver_webhooks", "registry", "resolve_attempts"]
+__all__ = [
+    "check_ledger",
+    "clean_up_keys",
+    "deliver_webhook",
+    "expire_authorizations",
+    "redeliver_webhooks",
+    "registry",
+    "resolve_attempts",
+]

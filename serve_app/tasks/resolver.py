@@ -18,7 +18,7 @@ from actors.runtime.errors import ActorError
 from serve_app.attempts.engine import AttemptEngine, PaymentReader
 from serve_app.attempts.intent import Intent, Owner, Requester
 from serve_app.attempts.operations import find_payment
-from serve_app.attempts.repository import AttemptRepository, OverdueAttempt
+from serve_app.attempts.repository import AttemptRepository, OpenAttempt
 from serve_app.attempts.rows import AttemptKey
 from serve_app.attempts.sender import Processors, outcome_of, processor_request
 from serve_app.domain.attempt import Attempt, AttemptKind, AttemptState, Outcome
@@ -86,7 +86,24 @@ class Resolver:
         concluded = await asyncio.gather(*(self._resolve_one(attempt) for attempt in overdue))
         return Swept(len(overdue), sum(concluded))
 
-    async def _resolve_one(self, overdue: OverdueAttempt) -> bool:
+    async def settle(self, attempt: OpenAttempt) -> bool:
+        """Ask about one attempt at once, overdue or not; say whether it is final now.
+
+        One that the processor does not know is left alone: while its deadline is not over, its request may still be
+        on the wire, and a refusal would fail a payment that somebody waits for.
+
+        Raises:
+            ActorError, DomainError: the database or the cache is away, or the processor is not configured; repeat.
+        """
+        intent = await self._intent(attempt)
+        processor = self._processors.named(intent.attempt.processor)
+        answer = await processor.lookup(processor_request(intent), timeout_s=_ASK_TIMEOUT_S)
+        if not isinstance(answer, Approved | Declined | Failed):
+            return False
+        await self._engine.conclude(intent, outcome_of(answer, self._clock))
+        return True
+
+    async def _resolve_one(self, overdue: OpenAttempt) -> bool:
         async with self._at_once:
             try:
                 intent = await self._intent(overdue)
@@ -110,7 +127,7 @@ class Resolver:
         except ActorError:
             return  # It stays overdue, and the next sweep meets it again.
 
-    async def _intent(self, overdue: OverdueAttempt) -> Intent:
+    async def _intent(self, overdue: OpenAttempt) -> Intent:
         requester = Requester(overdue.key_id, overdue.request_id)
         owner = Owner(overdue.key.merchant_id, overdue.livemode, requester)
         payment = await find_payment(self._payments, owner, overdue.key.payment_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 from actors.pool.database import Database
@@ -28,8 +29,9 @@ async def gateway_services(
     workers: int = 0,
     passing: Callable[[Step], None] = lambda _: None,
     poke: Callable[[], None] = lambda: None,
+    **settings: Any,
 ) -> AsyncIterator[Services]:
-    """Open the services as a replica has them, but for Ray."""
+    """Open the services as a replica has them, but for Ray; `settings` are more of `GatewayConfig`."""
     config = GatewayConfig(
         database_url=database_url,
         api_key_pepper=PEPPER,
@@ -39,6 +41,7 @@ async def gateway_services(
         workers=workers,
         webhook_key=WEBHOOK_KEY,
         webhook_allow_loopback=True,
+        **settings,
     )
     database = await Database.open(database_url, name="tests", manager=None, want=connections)
     services = wire(config, database, open_processors(config), SystemClock(), passing, poke=poke)

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from serve_app.domain.attempt import AttemptKind
+from serve_app.processors.acquirer.callbacks import Callbacks, CallbackTarget
 from serve_app.processors.acquirer.ledger import Ledger, LedgerPage
 from serve_app.processors.acquirer.service import Acquirer, Report
 from serve_app.processors.acquirer.writer import LedgerWriter
@@ -36,7 +37,7 @@ PAGE_MAX = 5_000
 
 @dataclass(frozen=True, slots=True)
 class AcquirerSettings:
-    """Say where the ledger lies and how the acquirer behaves."""
+    """Say where the ledger lies, how the acquirer behaves, and whom it tells what it has finished."""
 
     data_path: Path
     latency_ms: float = 0.0
@@ -45,6 +46,7 @@ class AcquirerSettings:
     failure_rate: float = 0.0
     concurrency: int = 1_000
     queue_max: int = 10_000
+    callbacks: CallbackTarget | None = None
 
 
 class OperationBody(BaseModel):
@@ -88,11 +90,19 @@ def create_app(settings: AcquirerSettings, *, on_ready: Callable[[], None] = lam
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         writer = LedgerWriter(Ledger(settings.data_path))
-        app.state.acquirer = Acquirer(writer, _itinerary(settings), _slots(settings))
+        callbacks = Callbacks(settings.callbacks) if settings.callbacks is not None else None
+        if callbacks is None:
+            acquirer = Acquirer(writer, _itinerary(settings), _slots(settings))
+        else:
+            await callbacks.start()
+            acquirer = Acquirer(writer, _itinerary(settings), _slots(settings), finished=callbacks.tell)
+        app.state.acquirer = acquirer
         on_ready()
         try:
             yield
         finally:
+            if callbacks is not None:
+                await callbacks.close()
             await writer.close()
 
     routes = [

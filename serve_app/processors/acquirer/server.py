@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serve_app.processors.acquirer.app import ABORT_KEY, AcquirerSettings, create_app
+from serve_app.processors.acquirer.callbacks import CallbackTarget
 
 
 class AbortableProtocol(HttpToolsProtocol):
@@ -32,12 +33,15 @@ def run(
     seed: int = 0,
     failure_rate: float = 0.0,
     concurrency: int = 1_000,
+    callback_url: str | None = None,
+    callback_secret: str = "",
 ) -> None:
-    """Serve until a signal ends the process. Port 0 takes a free one.
+    """Serve until a signal ends the process. Port 0 takes a free one. A ``callback_url`` is told what is finished.
 
     Prints one JSON line, {"url", "pid", "data_path"}, once it answers requests.
     """
-    settings = AcquirerSettings(data_path, latency_ms, jitter_ms, seed, failure_rate, concurrency)
+    callbacks = CallbackTarget(callback_url, callback_secret) if callback_url is not None else None
+    settings = AcquirerSettings(data_path, latency_ms, jitter_ms, seed, failure_rate, concurrency, callbacks=callbacks)
     with socket.create_server((host, port), backlog=2048) as listener:
         url = f"http://{host}:{listener.getsockname()[1]}"
         ready = json.dumps({"url": url, "pid": os.getpid(), "data_path": str(data_path)})

@@ -35,6 +35,8 @@ class Report:
     outcome: Definite | Unknown
     ending: Ending = Ending.ANSWER
     after_s: float = 0.0
+    is_new: bool = False
+    """Whether it was recorded by this call, and not by an earlier one of the same attempt."""
 
 
 class Acquirer:
@@ -51,12 +53,15 @@ class Acquirer:
         itinerary: Itinerary,
         slots: Slots,
         *,
+        finished: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`finished` is told the id of each attempt, once its outcome is on disk and its time is over."""
         self._writer = writer
         self._itinerary = itinerary
         self._slots = slots
         self._turns = Turns()
+        self._finished = finished
         self._sleep = sleep
 
     async def perform(self, request: ProcessorRequest) -> Report:
@@ -66,6 +71,8 @@ class Acquirer:
         async with self._slots:
             report = await self._decide(request)
             await self._pause(report.after_s)
+        if report.is_new:
+            self._finished(request.attempt_id)
         return report
 
     async def lookup(self, attempt_id: str) -> Definite | Pending | NotFound:
@@ -99,7 +106,7 @@ class Acquirer:
                 return Report(NOT_DONE, journey.ending, journey.after_s)
             reply = await self._writer.submit(Perform(request))
             assert isinstance(reply, Approved | Declined | Failed | Unknown), reply
-            return Report(reply, journey.ending, journey.after_s)
+            return Report(reply, journey.ending, journey.after_s, is_new=not isinstance(reply, Unknown))
 
     async def _pause(self, pause_s: float) -> None:
         if pause_s > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from typing import Any
 
 import pytest
 
@@ -49,3 +50,13 @@ def test_webhook_secrets_have_a_key_of_their_own() -> None:
     assert repr(config.webhook_key) not in repr(config)
     bare = compose(Settings(**common))
     assert (bare.webhook_key, bare.webhook_allow_loopback) == (None, False)
+
+
+def test_secrets_of_callbacks_go_by_the_names_of_processors() -> None:
+    """One without a secret has none, and so takes no callbacks."""
+    secret = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="
+    known: dict[str, Any] = {"database_url": "postgresql://app@db/x", "api_key_pepper": "p" * 32}
+    assert compose(Settings(**known)).callback_secrets == {}
+    live = Settings(**known, live_processor_url="http://127.0.0.1:1", live_processor_callback_secret=secret)
+    assert compose(live).callback_secrets == {"live": secret}
+    assert secret not in repr(compose(live))

@@ -38,6 +38,7 @@ def test_defaults_are_those_of_the_public_contract() -> None:
     assert settings.performance_monitoring_enabled is True
     assert settings.webhook_allow_loopback is False
     assert settings.compression_enabled is True
+    assert (settings.authorization_lifetime_days, settings.idempotency_key_hours) == (7, 24)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,11 @@ def test_defaults_are_those_of_the_public_contract() -> None:
         ("WEBHOOK_ALLOW_LOOPBACK", "perhaps", "valid boolean"),
         ("COMPRESSION_ENABLED", "gzip", "valid boolean"),
         ("API_KEY_PEPPER", "short", "at least 32"),
+        ("PROCESSOR_CALLBACK_SECRET", "hunter2", "whsec_ and 24 to 64 bytes"),
+        ("PROCESSOR_CALLBACK_SECRET", "whsec_hunter2", "whsec_ and 24 to 64 bytes"),
+        ("LIVE_PROCESSOR_CALLBACK_SECRET", "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==", "whsec_ and 24 to 64 bytes"),
+        ("AUTHORIZATION_LIFETIME_DAYS", "0", "greater than or equal to 1"),
+        ("IDEMPOTENCY_KEY_HOURS", "0.5", "valid integer"),
         ("LOG_LEVEL", "loud", "'debug', 'info'"),
     ],
 )
@@ -85,6 +91,17 @@ def test_replicas_without_their_primary_are_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DATABASE_REPLICA_URLS", "postgresql://a/x")
     with pytest.raises(SettingsError, match="DATABASE_REPLICA_URLS needs DATABASE_URL"):
         read_environment()
+
+
+@pytest.mark.parametrize("prefix", ["", "LIVE_"])
+def test_callbacks_without_their_processor_are_refused(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    """The simulator in the gateway's own process calls nobody back."""
+    secret = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="
+    monkeypatch.setenv(f"{prefix}PROCESSOR_CALLBACK_SECRET", secret)
+    with pytest.raises(SettingsError, match=f"{prefix}PROCESSOR_CALLBACK_SECRET needs {prefix}PROCESSOR_URL"):
+        read_environment()
+    monkeypatch.setenv(f"{prefix}PROCESSOR_URL", "http://127.0.0.1:1")
+    assert secret not in repr(read_environment())
 
 
 def test_the_file_dot_env_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

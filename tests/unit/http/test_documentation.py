@@ -66,18 +66,19 @@ def test_each_operation_says_who_may_call_it(gateway: list[Operation], document:
     for operation in gateway:
         described = document["paths"][operation.path][operation.method.lower()]
         assert described["security"] == ([{"api_key": [operation.scope]}] if operation.scope else [])
-        assert ("401" in described["responses"]) == (operation.scope is not None)
+        identified = operation.scope is not None or operation.verify is not None
+        assert ("401" in described["responses"]) == identified
 
 
 def test_what_is_counted_says_how_its_limits_stand(gateway: list[Operation], document: dict[str, Any]) -> None:
-    """On the answer and on the refusal; an open operation is not counted."""
+    """On the answer and on the refusal; an open operation is not counted, and of signed ones only what is refused."""
     limited = {"RateLimit", "RateLimit-Policy"}
     for operation in gateway:
         described = document["paths"][operation.path][operation.method.lower()]
         answers = [described["responses"][str(status)]["headers"].keys() for status in operation.answers]
         assert all((limited <= headers) == (operation.scope is not None) for headers in answers)
         refused = described["responses"].get("429")
-        assert (refused is not None) == (operation.scope is not None)
+        assert (refused is not None) == (operation.scope is not None or operation.verify is not None)
         assert refused is None or {*limited, "Retry-After"} <= refused["headers"].keys()
 
 
@@ -88,6 +89,16 @@ def test_parameters_are_declared(document: dict[str, Any]) -> None:
     captured = document["paths"]["/v1/payments/{payment_id}/capture"]["post"]["parameters"]
     assert {"name": "payment_id", "in": "path", "required": True, "schema": {"type": "string"}} in captured
     assert {"$ref": "#/components/parameters/IdempotencyKey"} in captured
+
+
+def test_a_signed_message_says_what_it_is_signed_with(document: dict[str, Any]) -> None:
+    """Its headers and what is answered to a wrong one stand where a key stands else."""
+    described = document["paths"]["/v1/processors/{name}/callbacks"]["post"]
+    references = {each["$ref"].rpartition("/")[2] for each in described["parameters"] if "$ref" in each}
+    assert {"WebhookId", "WebhookTimestamp", "WebhookSignature"} <= references
+    assert references <= document["components"]["parameters"].keys()
+    assert "signature_invalid" in described["responses"]["401"]["content"]["application/problem+json"]["examples"]
+    assert {"404", "429", "503"} <= described["responses"].keys()
 
 
 def test_text_is_documented_by_its_media_type(gateway: list[Operation], document: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ _CONTRACT = {
     "not_found": 404, "method_not_allowed": 405, "conflict": 409, "idempotency_in_progress": 409,
     "idempotency_mismatch": 422, "payment_declined": 402, "payload_too_large": 413, "unsupported_media_type": 415,
     "rate_limited": 429, "overloaded": 503, "processor_failed": 502, "processor_unavailable": 503,
-    "deadline_exceeded": 504, "internal_error": 500,
+    "deadline_exceeded": 504, "internal_error": 500, "signature_invalid": 401,
 }  # fmt: skip
 
 

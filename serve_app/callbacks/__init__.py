@@ -1,0 +1,1 @@
+"""What processors tell by themselves: that they have finished an operation."""

@@ -1,0 +1,1 @@
+"""Authorizations that nobody captured in time."""

@@ -1,0 +1,1 @@
+"""Whether payments say what their postings say."""
