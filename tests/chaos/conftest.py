@@ -50,7 +50,7 @@ def acquirer(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ac
 @pytest.fixture(scope="package")
 def gateway(redis_cluster: TestRedisCluster | None, acquirer: AcquirerProcess | None) -> Iterator[RunningGateway]:
     """Run a gateway of two replicas, with the simulator in process unless there is an acquirer."""
-    environment = {"RATE_LIMIT_PER_MINUTE": "0"}
+    environment = {"RATE_LIMIT_PER_MINUTE": "0", "WEBHOOK_ALLOW_LOOPBACK": "true"}
     if redis_cluster is not None:
         environment["REDIS_URL"] = redis_cluster.url
     if acquirer is not None:
