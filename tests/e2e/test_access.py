@@ -22,6 +22,7 @@ from tests.support.polling import eventually
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 _OPEN = {"/health/live", "/health/ready", "/docs", "/openapi.json"}
+_SIGNED = {"/v1/processors/{name}/callbacks"}
 
 
 def _routes(anonymous: httpx.Client) -> list[tuple[str, str]]:
@@ -31,7 +32,7 @@ def _routes(anonymous: httpx.Client) -> list[tuple[str, str]]:
         (method.upper(), path)
         for path, item in document["paths"].items()
         for method in methods
-        if method in item and path not in _OPEN
+        if method in item and path not in _OPEN | _SIGNED
     ]
 
 
@@ -51,6 +52,14 @@ def test_every_route_needs_a_key(anonymous: httpx.Client) -> None:
             )
             assert answer.headers["www-authenticate"].startswith("Bearer")
     assert anonymous.get("/v1/payments?api_key=sk_test_x").status_code == 401
+
+
+def test_signed_messages_have_no_place_without_a_secret(anonymous: httpx.Client, merchant: Merchant) -> None:
+    """404 for every processor, with a merchant's key too: this gateway's calls nobody back."""
+    for client in (anonymous, merchant.http):
+        for name in ("acquirer", "live", "simulator", "%00"):
+            answer = client.post(f"/v1/processors/{name}/callbacks", json={})
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 def test_another_merchant_s_objects_do_not_exist(
