@@ -15,7 +15,8 @@ from cluster.instance import marked_processes
 REPLICA = "ray::ServeReplica:easypay:gateway"
 SHARD = "ray::CacheShardActor"
 POOL_MANAGER = "ray::PoolManagerActor"
-RESOLVER = "ray::ResolverActor"
+TASK_SCHEDULER = "ray::TaskSchedulerActor"
+TASK_WORKER = "ray::TaskWorkerActor"
 
 
 class Killer:
