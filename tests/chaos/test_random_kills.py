@@ -90,7 +90,7 @@ async def _run(gateway: RunningGateway, acquirer: AcquirerProcess, seed: int) ->
 
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nobody_is_charged_twice(gateway: RunningGateway, acquirer: AcquirerProcess) -> None:
-    """At 200 ms a charge, with replicas, the pool manager, the task scheduler and its workers killed at random; the seed is printed."""
+    """At 200 ms a charge, with replicas, the pool manager and what runs tasks killed at random; the seed is printed."""
     seed = printed_seed()
     random.seed(seed)
     asyncio.run(_run(gateway, acquirer, seed))
