@@ -158,7 +158,8 @@ class WorkerLink:
         self._events.absent(self._name, incarnation)
         joining = asyncio.ensure_future(self._join())
         try:
-            await asyncio.wait([died, joining], return_when=asyncio.FIRST_COMPLETED)
+            signs: tuple[asyncio.Future[Any], ...] = (died, joining)
+            await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
             if not joining.done():
                 died.result()
                 self._events.lost(self._name, incarnation)

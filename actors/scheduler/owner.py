@@ -266,8 +266,8 @@ class QueueOwner:
     async def _fire_one(self, firing: Firing) -> bool:
         definition = self._registry.find(firing.name)
         assert definition is not None, "schedules are those of the registry"
-        argument = definition.adapter.dump_json if definition.takes_arguments else lambda _: b"null"
-        tasks = [CronTask(argument(time).decode(), time) for time in firing.times]
+        adapter, takes_time = definition.adapter, definition.takes_arguments
+        tasks = [CronTask(adapter.dump_json(time if takes_time else None).decode(), time) for time in firing.times]
         unique_key = "schedule" if definition.catch_up is CatchUp.LAST else None
         return await self._store.fire(self._epoch, firing, definition.priority, tasks, unique_key)
 

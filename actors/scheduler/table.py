@@ -54,7 +54,7 @@ class TaskTable:
         row = await self._database.fetchrow(self._sql["find_task"], task_id)
         return None if row is None else TaskView.of(tuple(row))
 
-    async def list(
+    async def page(
         self, *, state: TaskState | None = None, name: str | None = None, before: UUID = LAST_ID, limit: int = PAGE_MAX
     ) -> list[TaskView]:
         """Return tasks, the newest first, from the one before ``before`` on.

@@ -131,7 +131,7 @@ class TaskEndpoints:
         if before is None:
             raise invalid([("starting_after", "must be the id of a task")])
         state = None if query.state is None else TaskState(query.state)
-        views = await self._table.list(state=state, name=query.name, before=before, limit=query.limit + 1)
+        views = await self._table.page(state=state, name=query.name, before=before, limit=query.limit + 1)
         return json_response(
             200,
             {

@@ -15,7 +15,7 @@ from cluster.instance import marked_processes
 REPLICA = "ray::ServeReplica:easypay:gateway"
 SHARD = "ray::CacheShardActor"
 POOL_MANAGER = "ray::PoolManagerActor"
-SCHEDULER = "ray::TaskSchedulerActor"
+TASK_SCHEDULER = "ray::TaskSchedulerActor"
 TASK_WORKER = "ray::TaskWorkerActor"
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tests.chaos.killer import POOL_MANAGER, REPLICA, SCHEDULER, TASK_WORKER, Killer
+from tests.chaos.killer import POOL_MANAGER, REPLICA, TASK_SCHEDULER, TASK_WORKER, Killer
 from tests.chaos.seeds import printed_seed
 from tests.chaos.shopper import Shopper, Told
 from tests.e2e.gateway import RunningGateway
@@ -29,7 +29,7 @@ _SECONDS = float(os.environ.get("EASYPAY_TEST_SECONDS", "20"))
 _CLIENTS = 50
 _KILL_EVERY_S = 2.0
 _KILLS = int(_SECONDS / _KILL_EVERY_S)
-_KINDS = (REPLICA, POOL_MANAGER, SCHEDULER, TASK_WORKER)
+_KINDS = (REPLICA, POOL_MANAGER, TASK_SCHEDULER, TASK_WORKER)
 _FINAL_WITHIN_S = 30.0
 _OPEN = "SELECT count(*) FROM attempts WHERE state IN ('started', 'unknown')"
 
@@ -90,7 +90,7 @@ async def _run(gateway: RunningGateway, acquirer: AcquirerProcess, seed: int) ->
 
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nobody_is_charged_twice(gateway: RunningGateway, acquirer: AcquirerProcess) -> None:
-    """At 200 ms a charge, with processes of four kinds killed at random; the seed is printed."""
+    """At 200 ms a charge, with replicas, the pool manager and what runs tasks killed at random; the seed is printed."""
     seed = printed_seed()
     random.seed(seed)
     asyncio.run(_run(gateway, acquirer, seed))

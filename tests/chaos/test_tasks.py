@@ -161,7 +161,8 @@ async def _run(cluster: TaskCluster, postgres: TestPostgres, draw: random.Random
     tasks = []
     for number in range(_TASKS):
         lane = f"lane {number % _LANES}" if number % 2 else None
-        seconds = draw.choice((0.0, 0.0, 0.01, 0.1))
+        # Some are long enough to be met by a kill.
+        seconds = draw.choice((0.0, 0.0, 0.01, 0.1) if lane else (0.0, 0.01, 0.1, 1.0))
         tasks.append(noted.new(Work(seconds, lane), id=new_id(), lane=lane, owner=str(number % 7)))
     killers = [killing.new(None, id=new_id(), unique_key="killer")]
     # Spread over the strikes, so that each of them meets something.

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.chaos.clients import client_of, pay
-from tests.chaos.killer import SCHEDULER, TASK_WORKER, Killer
+from tests.chaos.killer import TASK_SCHEDULER, TASK_WORKER, Killer
 from tests.chaos.seeds import printed_seed
 from tests.e2e.gateway import RunningGateway
 from tests.support.webhook_receiver import WebhookReceiver, failing, receiving
@@ -62,7 +62,7 @@ async def _pay_all(http: aiohttp.ClientSession) -> list[str]:
 async def _kill(killer: Killer) -> None:
     """The scheduler as often as promised, and a worker after each."""
     for number in range(_KILLS):
-        for title in (SCHEDULER, TASK_WORKER):
+        for title in (TASK_SCHEDULER, TASK_WORKER):
             while await asyncio.to_thread(killer.kill_one, title) is None:
                 await asyncio.sleep(0.1)
             print(f"kill {number + 1}: {title}")

@@ -22,6 +22,7 @@ from actors.scheduler.retry import RetryPolicy
 from actors.scheduler.store import PLANNER_SETTINGS, STATEMENT_TIMEOUT_S
 from actors.scheduler.worker_actor import TaskWorkerActor, worker_names
 from serve_app.domain.ids import new_id
+from tests.bench.tasks.marks import mark
 
 URL_VARIABLE = "EASYPAY_TEST_TASKS_URL"
 ROOMS = {Kind.IO: 256, Kind.CPU: 4}
@@ -53,6 +54,12 @@ async def _noted(run: Run[asyncpg.Pool], work: Work) -> None:
 @registry.task("noop")
 async def noop(run: Run[asyncpg.Pool], number: int) -> None:
     """Do nothing."""
+
+
+@registry.task("marked")
+async def marked(run: Run[asyncpg.Pool], enqueued_at: float) -> None:
+    """Do nothing but be counted."""
+    mark(enqueued_at)
 
 
 @registry.task("noted", retry=RetryPolicy(attempts_max=50, first_s=0.05, max_s=1.0))

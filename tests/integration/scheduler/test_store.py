@@ -289,7 +289,7 @@ async def test_a_dead_task_runs_again_as_if_it_were_new(database: Database, stor
     owner, table = await store.take(), TaskTable(database)
     records = [ended(each, TaskState.DEAD, attempts=3, orphaned=1, error="why\0\ud800") for each in (dead, unique)]
     await store.write(owner.epoch, write(*records, ended(done)))
-    assert [view.id for view in await table.list(state=TaskState.DEAD)] == sorted([dead.id, unique.id], reverse=True)
+    assert [view.id for view in await table.page(state=TaskState.DEAD)] == sorted([dead.id, unique.id], reverse=True)
     view = await table.find(dead.id)
     assert view is not None
     assert (view.state, view.attempts, view.orphaned, view.error) == (TaskState.DEAD, 3, 1, "why?")
@@ -309,12 +309,12 @@ async def test_pages_go_from_the_newest_back(database: Database, store: TaskStor
     await store.progress(owner.epoch, {tasks[8].id: '{"done":1}'})
     table = TaskTable(database)
     newest = sorted((task.id for task in tasks), reverse=True)
-    first = await table.list(limit=4)
-    assert [view.id for view in first + await table.list(before=first[-1].id)] == newest
-    pending = await table.list(state=TaskState.PENDING, limit=3)
-    pending += await table.list(state=TaskState.PENDING, before=pending[-1].id)
+    first = await table.page(limit=4)
+    assert [view.id for view in first + await table.page(before=first[-1].id)] == newest
+    pending = await table.page(state=TaskState.PENDING, limit=3)
+    pending += await table.page(state=TaskState.PENDING, before=pending[-1].id)
     assert {view.id for view in pending} == {task.id for task in tasks[4:]}
     assert next(view.progress for view in pending if view.id == tasks[8].id) == '{"done":1}'
-    named = await table.list(name="a", state=TaskState.SUCCEEDED)
+    named = await table.page(name="a", state=TaskState.SUCCEEDED)
     assert {view.id for view in named} == {tasks[1].id, tasks[3].id}
     assert await table.find(new_id()) is None

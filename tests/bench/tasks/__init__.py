@@ -1,0 +1,1 @@
+"""Tasks that do nothing, from enqueueing to completion, beside what others use for them."""
