@@ -21,7 +21,7 @@ _ROOMS = {Kind.IO: 10}
 class Shell:
     """Does at once what the core wants, and keeps what it sent."""
 
-    def __init__(self, former: Iterable[Dispatch] = (), heads: Iterable[Task] = ()) -> None:
+    def __init__(self, former: Iterable[Dispatch] = (), heads: Iterable[Task] = (), *, delayed_max: int = 100) -> None:
         registry = make_registry(a={"timeout_s": 60.0}, strict={"lane_width": 1})
 
         @registry.cpu_task("heavy")
@@ -30,7 +30,13 @@ class Shell:
         self.now = _NOW
         ids = itertools.count(1_000)
         self.core = TaskScheduler(
-            registry, self.now, new_id=lambda: UUID(int=next(ids)), draw=lambda: 0.5, former=former, heads=heads
+            registry,
+            self.now,
+            new_id=lambda: UUID(int=next(ids)),
+            draw=lambda: 0.5,
+            former=former,
+            heads=heads,
+            delayed_max=delayed_max,
         )
         self.runs: dict[int, tuple[str, RunRef]] = {}
         self.rows: dict[int, tuple[Task, TaskState]] = {}
@@ -337,6 +343,29 @@ def test_a_failure_runs_again_when_its_pause_is_over() -> None:
     assert shell.core.next_at == shell.now + 0.5
     assert shell.work(0.5) == {"w0": [1]}
     assert shell.rows[1][0].attempts == 1
+
+
+def test_a_retry_that_finds_no_room_is_read_from_the_table_again() -> None:
+    """It was written there, so it is not lost; and what is known from a page is not taken in twice."""
+    shell = Shell(delayed_max=1)
+    shell.join("w0")
+    shell.discover(make_task(1), make_task(2))
+    shell.work()
+    for number in (1, 2):
+        shell.end(number, Outcome.FAILED)
+    write = shell.core.step(shell.now).write
+    assert write is not None
+    shell.core.written(shell.now)
+    shell.now += 0.5
+    effects = shell.core.step(shell.now)
+    assert effects.write is not None
+    assert [numbers(each.tasks) for each in effects.write.dispatches] == [[1]]
+    (fetch,) = effects.fetches
+    first, second = (each.task for each in write.conclusions)
+    assert fetch.after < (second.run_at, second.id) < (fetch.until, second.id)
+    shell.core.fetched(fetch, [first, second], shell.now)
+    shell.core.written(shell.now)
+    assert shell.work() == {"w0": [1, 2]}
 
 
 def test_tasks_are_cancelled_wherever_they_are() -> None:
