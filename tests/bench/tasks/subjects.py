@@ -61,8 +61,9 @@ def _base() -> Iterator[tuple[ExitStack, dict[str, str]]]:
 
 
 def _start(stack: ExitStack, command: Sequence[str], environment: dict[str, str]) -> None:
-    log = stack.enter_context(tempfile.TemporaryFile())
-    process = subprocess.Popen(command, env=environment, cwd=_ROOT, stdout=log, stderr=log)
+    process = subprocess.Popen(
+        command, env=environment, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
     def end() -> None:
         process.terminate()
