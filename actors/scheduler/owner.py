@@ -7,23 +7,22 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from actors.runtime.errors import ActorError, Unavailable
-from actors.scheduler.cron import CatchUp, Crons, Firing
 from actors.scheduler.effects import Effects, Fetch, Write
 from actors.scheduler.link import WorkerLink, WorkerPort
 from actors.scheduler.messages import Joined, Reports, Timing
 from actors.scheduler.registry import Registry
 from actors.scheduler.scheduler import TaskScheduler
 from actors.scheduler.status import NameCounts, SchedulerStatus, WorkerStatus
-from actors.scheduler.store import CronTask, NotOwner, TaskStore
+from actors.scheduler.store import NotOwner, TaskStore
 from actors.scheduler.task import Priority
+from actors.scheduler.upkeep import Upkeep, repeated
 
 STEP_EVERY_S = 0.5
 DISCOVER_EVERY_S = 0.5
@@ -34,15 +33,7 @@ HEADS_MAX = 100_000
 _GATHER_S = 0.003
 # A discovery that takes long because somebody's transaction stays open may take a third of the time, no more.
 _DISCOVERY_SHARE = 2.0
-_REPEAT_MIN_S = 0.05
-_REPEAT_MAX_S = 1.0
-_CHECKPOINT_EVERY_S = 10.0
-_PROGRESS_EVERY_S = 1.0
-_CRON_PAUSE_MAX_S = 60.0
-_DAYS_AHEAD = 3
-_DAYS_EVERY_S = 600.0
-
-Result = TypeVar("Result")
+_RETRY_AFTER_S = 1.0
 
 _logger = logging.getLogger(__name__)
 
@@ -89,7 +80,10 @@ class QueueOwner:
         snapshot = await self._store.snapshot()
         former = await self._store.open_dispatches(ownership)
         heads = await self._store.heads(HEADS_MAX)
-        crons = await self._open_crons()
+        upkeep = Upkeep(
+            self._store, self._registry, ownership.epoch, retention_days=self._retention_days, now=self._now
+        )
+        crons = await upkeep.open_crons()
         core = TaskScheduler(
             self._registry, self._now(), new_id=self._new_id, draw=random.random, former=former, heads=heads
         )
@@ -101,10 +95,10 @@ class QueueOwner:
                 for work in (
                     *(link.run() for link in self._links.values()),
                     self._discover(core, snapshot),
-                    self._fire(crons),
-                    self._checkpoint(core),
-                    self._store_progress(),
-                    self._keep_days(),
+                    upkeep.fire(crons, self.poke),
+                    upkeep.checkpoint(core.open_dispatches),
+                    upkeep.store_progress(self._take_progress),
+                    upkeep.keep_days(),
                     self._step(core),
                 ):
                     self._tasks.create_task(work)
@@ -124,7 +118,7 @@ class QueueOwner:
     def cancel(self, task_id: UUID) -> None:
         """Have a task end without running (again). Raises ``Unavailable`` before the queue is taken."""
         if self._core is None:
-            raise Unavailable("the task scheduler", "it does not own the queue", _REPEAT_MAX_S)
+            raise Unavailable("the task scheduler", "it does not own the queue", _RETRY_AFTER_S)
         self._core.cancel([task_id])
         self._wake.set()
 
@@ -170,6 +164,10 @@ class QueueOwner:
             self._count(timing)
         self._wake.set()
 
+    def _take_progress(self) -> dict[UUID, str]:
+        told, self._progress = self._progress, {}
+        return told
+
     @property
     def _known(self) -> TaskScheduler:
         assert self._core is not None, "links end with the core"
@@ -206,7 +204,7 @@ class QueueOwner:
 
     async def _write(self, core: TaskScheduler, write: Write) -> None:
         """Write until it is written."""
-        await self._repeat(partial(self._store.write, self._epoch, write))
+        await repeated(partial(self._store.write, self._epoch, write))
         core.written(self._now())
         self._wake.set()
 
@@ -242,78 +240,8 @@ class QueueOwner:
             self._wake.set()
             await asyncio.sleep(max(_GATHER_S, _DISCOVERY_SHARE * (loop.time() - began)))
 
-    async def _open_crons(self) -> Crons:
-        schedules = {
-            definition.name: (definition.schedule, definition.catch_up)
-            for definition in self._registry
-            if definition.schedule is not None
-        }
-        return Crons(schedules, await self._store.begin_crons(sorted(schedules)))
-
-    async def _fire(self, crons: Crons) -> None:
-        """Enqueue what runs by itself when it is due."""
-        while True:
-            for firing in crons.due(self._moment()):
-                if not await self._repeat(partial(self._fire_one, firing)):
-                    # It was fired before: by this statement, whose answer was lost.
-                    _logger.info("the schedule of %s had moved on", firing.name)
-                crons.fired(firing.name, firing.last_at)
-                self._new.set()
-            next_at = crons.next_at()
-            pause_s = _CRON_PAUSE_MAX_S if next_at is None else (next_at - self._moment()).total_seconds()
-            await asyncio.sleep(min(max(pause_s, 0.0), _CRON_PAUSE_MAX_S))
-
-    async def _fire_one(self, firing: Firing) -> bool:
-        definition = self._registry.find(firing.name)
-        assert definition is not None, "schedules are those of the registry"
-        adapter, takes_time = definition.adapter, definition.takes_arguments
-        tasks = [CronTask(adapter.dump_json(time if takes_time else None).decode(), time) for time in firing.times]
-        unique_key = "schedule" if definition.catch_up is CatchUp.LAST else None
-        return await self._store.fire(self._epoch, firing, definition.priority, tasks, unique_key)
-
-    async def _checkpoint(self, core: TaskScheduler) -> None:
-        while True:
-            await self._repeat(lambda: self._store.checkpoint(self._epoch, core.open_dispatches()))
-            await asyncio.sleep(_CHECKPOINT_EVERY_S)
-
-    async def _store_progress(self) -> None:
-        while True:
-            await asyncio.sleep(_PROGRESS_EVERY_S)
-            if self._progress:
-                told, self._progress = self._progress, {}
-                try:
-                    await self._store.progress(self._epoch, told)
-                except ActorError as away:
-                    _logger.info("progress is not stored: %s", away)
-
-    async def _keep_days(self) -> None:
-        """Make the days to come, and drop those that are over."""
-        while True:
-            try:
-                await self._store.make_days(_DAYS_AHEAD)
-                while (dropped := await self._store.drop_day(self._retention_days)) is not None:
-                    _logger.warning("dropped %s", dropped)
-            except ActorError as later:
-                # Somebody has a long transaction open on it. There are days ahead, and time.
-                _logger.info("the days of tasks are seen to later: %s", later)
-            await asyncio.sleep(_DAYS_EVERY_S)
-
-    async def _repeat(self, action: Callable[[], Awaitable[Result]]) -> Result:
-        """Do what may be repeated until it is done."""
-        pause_s = _REPEAT_MIN_S
-        while True:
-            try:
-                return await action()
-            except ActorError as away:
-                _logger.info("epoch %d tries again: %s", self._epoch, away)
-            await asyncio.sleep(random.uniform(0, pause_s))
-            pause_s = min(2 * pause_s, _REPEAT_MAX_S)
-
     def _count(self, timing: Timing) -> None:
         counts = self._counts.setdefault(timing.name, NameCounts())
         counts.ended[timing.outcome] = counts.ended.get(timing.outcome, 0) + 1
         counts.wait_s.record(timing.wait_s)
         counts.run_s.record(timing.run_s)
-
-    def _moment(self) -> datetime:
-        return datetime.fromtimestamp(self._now(), UTC)

@@ -26,8 +26,9 @@ class RetryPolicy:
     """Exponential backoff with full jitter: before try n + 1 a pause drawn evenly from
     [0, min(max_s, first_s * 2^(n-1))].
 
-    ``steps_s`` replaces the exponential by bounds of its own, each used once; then jitter takes at most half of it, for
-    a schedule that is promised. ``attempts_max`` is how often a task may fail before it is dead.
+    ``steps_s`` replaces the exponential by bounds of its own, in this order, the last for all that follow; then jitter
+    takes at most half of it, for a schedule that is promised. ``attempts_max`` is how often a task may fail before it
+    is dead.
 
     Source: Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     """
@@ -36,6 +37,14 @@ class RetryPolicy:
     first_s: float = 1.0
     max_s: float = 600.0
     steps_s: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.attempts_max < 1:
+            raise ValueError(f"attempts_max is {self.attempts_max}, at least 1 is needed")
+        if not 0 < self.first_s <= self.max_s:
+            raise ValueError(f"first_s is {self.first_s}, it has to be above 0 and at most max_s ({self.max_s})")
+        if any(step_s <= 0 for step_s in self.steps_s):
+            raise ValueError(f"steps_s is {self.steps_s}, each has to be above 0")
 
     def delay_s(self, attempts: int, drawn: float) -> float | None:
         """Return the pause after the ``attempts``-th failure (from 1), None where it was the last.

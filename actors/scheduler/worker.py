@@ -96,6 +96,11 @@ class Worker(Generic[Services]):
         self._timings: list[Timing] = []
         self._news = asyncio.Event()
 
+    @property
+    def running(self) -> int:
+        """How many tasks run."""
+        return len(self._running)
+
     def join(self, epoch: int) -> Joined:
         """Obey the owner of this epoch from now on, and no connection before; tell it how things stand."""
         if epoch < self._session.epoch:

@@ -57,7 +57,7 @@ async def noop(run: Run[asyncpg.Pool], number: int) -> None:
 
 
 @registry.task("marked")
-async def marked(run: Run[asyncpg.Pool], enqueued_at: float) -> None:
+async def marked(_run: Run[asyncpg.Pool], enqueued_at: float) -> None:
     """Do nothing but be counted."""
     mark(enqueued_at)
 

@@ -1,4 +1,7 @@
-"""Feeds tasks: as many as are completed, or so many a second (first, for waits are those of all so far). Standard library only, for the peers import it too."""
+"""Feeds tasks: as many as are completed, or so many a second; that first, for waits are those of all tasks so far.
+
+Standard library only, for the peers import it too.
+"""
 
 from __future__ import annotations
 

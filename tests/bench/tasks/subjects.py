@@ -19,7 +19,7 @@ import asyncpg
 import ray
 
 from tests.bench.failure import BenchFailed
-from tests.bench.tasks.environment import peers_python
+from tests.bench.tasks.environment import peer_python
 from tests.bench.tasks.marks import FOLDER_VARIABLE
 from tests.support.postgres import TestPostgres
 from tests.support.redis_servers import TestRedis
@@ -61,8 +61,9 @@ def _base() -> Iterator[tuple[ExitStack, dict[str, str]]]:
 
 
 def _start(stack: ExitStack, command: Sequence[str], environment: dict[str, str]) -> None:
-    log = stack.enter_context(tempfile.TemporaryFile())
-    process = subprocess.Popen(command, env=environment, cwd=_ROOT, stdout=log, stderr=log)
+    process = subprocess.Popen(
+        command, env=environment, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
     def end() -> None:
         process.terminate()
@@ -87,16 +88,16 @@ def easypay() -> Iterator[Subject]:
         more = {
             "RAY_ADDRESS": context.gcs_address,
             "EASYPAY_BENCH_NAMESPACE": cluster.namespace,
-            **{name: value for name, value in os.environ.items() if name.startswith("EASYPAY_TEST")},
         }
         feed = (sys.executable, "-m", "tests.bench.tasks.ours_feed")
-        yield Subject("easypay", feed, environment | more, postgres)
+        # Ray's token, and where the tables are, are in the environment by now.
+        yield Subject("easypay", feed, {**environment, **os.environ, **more}, postgres)
 
 
 @contextmanager
 def procrastinate() -> Iterator[Subject]:
     """Run procrastinate, which keeps its tasks in PostgreSQL too."""
-    python = str(peers_python())
+    python = str(peer_python("procrastinate"))
     with _base() as (stack, environment):
         postgres = stack.enter_context(started(TestPostgres()))
         environment["EASYPAY_BENCH_URL"] = postgres.url(database="postgres")
@@ -109,8 +110,8 @@ def procrastinate() -> Iterator[Subject]:
 
 
 @contextmanager
-def _on_redis(name: str, module: str, worker: Callable[[str, str], Sequence[str]]) -> Iterator[Subject]:
-    python = str(peers_python())
+def _on_redis(name: str, peer: str, worker: Callable[[str, str], Sequence[str]]) -> Iterator[Subject]:
+    python, module = str(peer_python(peer)), f"tests.bench.tasks.peers.{peer}_app"
     with _base() as (stack, environment):
         redis = stack.enter_context(started(TestRedis("--appendonly", "yes", "--appendfsync", "everysec")))
         environment["EASYPAY_BENCH_REDIS"] = redis.url
@@ -122,14 +123,14 @@ def _on_redis(name: str, module: str, worker: Callable[[str, str], Sequence[str]
 
 def arq() -> Any:
     """Run arq, which keeps its tasks in Redis."""
-    return _on_redis("arq", "tests.bench.tasks.peers.arq_app", lambda python, module: [python, "-m", module, "worker"])
+    return _on_redis("arq", "arq", lambda python, module: [python, "-m", module, "worker"])
 
 
 def taskiq() -> Any:
     """Run taskiq-redis on streams, which acknowledges what has been run."""
     return _on_redis(
         "taskiq-redis",
-        "tests.bench.tasks.peers.taskiq_app",
+        "taskiq",
         lambda python, module: [
             python, "-m", "taskiq", "worker", f"{module}:broker", "-w", "1", "--max-async-tasks", "100",
         ],

@@ -226,7 +226,7 @@ class World:
             ],
             waiting_max=4 * PAGE,
             lane_waiting_max=3,
-            delayed_max=2 * PAGE,
+            delayed_max=3,
             page=PAGE,
         )
         self.step()
