@@ -171,6 +171,8 @@ WITH endpoint AS MATERIALIZED (
         status = 'pending', reason = NULL, round = delivery.round + 1, tries = 0, next_try_at = excluded.next_try_at,
         finished_at = NULL
     WHERE delivery.status = 'failed' OR ($6::boolean AND delivery.status = 'succeeded')
+        -- It has failed, and is to be tried in minutes or hours.
+        OR (delivery.status = 'pending' AND delivery.tries > 0 AND delivery.next_try_at > $8)
     RETURNING merchant_id, id, endpoint_id, event_id, round
 ), queueing AS (
     INSERT INTO tasks (id, name, owner, lane, arguments)

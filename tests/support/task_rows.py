@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-import asyncpg
-
 from actors.scheduler.registry import Run
 from actors.scheduler.retry import Retry
 from serve_app.services import Services
 from serve_app.tasks.registry import registry
-from tests.support.postgres import TestPostgres
 
 
 @dataclass(frozen=True)
@@ -21,17 +18,6 @@ class Ran:
     name: str
     lane: str | None
     again_after_s: float | None
-
-
-async def make_room(postgres: TestPostgres) -> None:
-    """See to it that tasks can be stored: in the partitions that there are, or in one for all."""
-    connection = await asyncpg.connect(postgres.url())
-    try:
-        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'tasks'::regclass)"):
-            await connection.execute("CREATE TABLE tasks_any PARTITION OF tasks DEFAULT")
-            await connection.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON tasks_any TO PUBLIC")
-    finally:
-        await connection.close()
 
 
 async def run_tasks(services: Services, owner: UUID) -> list[Ran]:

@@ -19,7 +19,7 @@ from serve_app.services import Services
 from serve_app.webhooks.rows import Endpoint
 from tests.support.gateway_services import PEPPER, gateway_services, new_payment, owner
 from tests.support.postgres import APP_ROLE, TestPostgres
-from tests.support.task_rows import Ran, make_room, run_tasks
+from tests.support.task_rows import Ran, run_tasks
 from tests.support.webhook_receiver import WebhookReceiver
 from tests.unit.http.exchange import JSON, Exchange, Lines, ask
 
@@ -76,7 +76,6 @@ def uuid_of(prefix: Prefix, text: str) -> UUID:
 @pytest.fixture
 async def shop(postgres: TestPostgres) -> AsyncIterator[Shop]:
     """Open a gateway's services with a new merchant."""
-    await make_room(postgres)
     key = await create_key(
         postgres.url(), PEPPER, merchant=new_id().hex, scopes=[scope.value for scope in MERCHANT_SCOPES]
     )

@@ -220,6 +220,22 @@ async def test_what_has_arrived_goes_again_only_where_that_is_asked_for(shop: Sh
         assert len(receiver.taken()) == 2
 
 
+async def test_what_waits_for_a_later_try_is_redelivered_at_once(shop: Shop) -> None:
+    """Whoever has mended his receiver need not wait for the schedule; the task of before has nothing to do any more."""
+    working = False
+    async with receiving(lambda _: Answer(204 if working else 500)) as receiver:
+        endpoint = await shop.endpoint(receiver, "payment.captured")
+        paid = await shop.pay()
+        await shop.run_tasks()
+        working = True
+        since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+        path = f"/v1/webhook_endpoints/we_{endpoint.id.hex}/redeliver"
+        for _ in range(2):
+            assert (await shop.call("POST", path, f'{{"since":"{since}"}}'.encode())).status == 200
+            await shop.run_tasks()
+            assert [(each.object_id, each.status) for each in receiver.received] == [(paid, 500), (paid, 204)]
+
+
 async def test_a_redelivery_goes_page_by_page_and_can_be_run_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order of the events, without one left out or twice."""
     monkeypatch.setattr("serve_app.webhooks.redelivery.PAGE_EVENTS", 3)
