@@ -29,6 +29,8 @@ class Prefix(StrEnum):
     MERCHANT = "mer"
     API_KEY = "key"
     REQUEST = "req"
+    SETTLEMENT = "set"
+    RUN = "run"
 
 
 def new_id() -> UUID:
