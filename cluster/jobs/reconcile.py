@@ -46,9 +46,7 @@ def reconcile(
         runs = RunRepository(job.database, job.name)
         service = ReconciliationService(ReconciliationRepository(job.database), runs, SystemClock(), page=page)
         checked = Report.read(path)
-        run = await service.reconcile(
-            checked, processor, job.meter, since=moment_of(since), until=moment_of(until)
-        )
+        run = await service.reconcile(checked, processor, job.meter, since=moment_of(since), until=moment_of(until))
         facts = {"report": str(path), "digest": checked.digest, "generated_at": checked.generated_at.isoformat()}
         return await findings_outcome(runs, run, facts)
 

@@ -92,9 +92,7 @@ class RunRepository:
             await connection.execute(self._sql["add_exceptions"], run.id, kinds, subjects, texts)
         await connection.execute(self._sql["save_run"], run.id, run.phase, _text(run.position), _text(run.counts))
 
-    async def step(
-        self, run: Run, page: Callable[[Connection, Run], Awaitable[tuple[Run, Sequence[Finding]]]]
-    ) -> Run:
+    async def step(self, run: Run, page: Callable[[Connection, Run], Awaitable[tuple[Run, Sequence[Finding]]]]) -> Run:
         """Do one page in a transaction that also moves the run, and return the run as it is then.
 
         `page` is given the run as it is stored, and returns it moved, with what it found. Where a COMMIT was lost on
@@ -131,17 +129,13 @@ class RunRepository:
 
     async def exception_counts(self, run: Run) -> dict[str, int]:
         """Return how many exceptions of each kind the run found."""
-        rows = await repeated(
-            lambda: self._database.fetch(self._sql["count_exceptions"], run.id, timeout_s=TIMEOUT_S)
-        )
+        rows = await repeated(lambda: self._database.fetch(self._sql["count_exceptions"], run.id, timeout_s=TIMEOUT_S))
         return {row["kind"]: row["count"] for row in rows}
 
     async def exceptions(self, run: Run, limit: int) -> list[NumberedFinding]:
         """Return the first exceptions of a run that has ended."""
         rows = await repeated(lambda: self._database.fetch(self._sql["list_exceptions"], run.id, limit))
-        return [
-            NumberedFinding(row["number"], row["kind"], row["subject"], from_json(row["detail"])) for row in rows
-        ]
+        return [NumberedFinding(row["number"], row["kind"], row["subject"], from_json(row["detail"])) for row in rows]
 
 
 def _run(row: Any) -> Run:

@@ -55,7 +55,6 @@ class Changes:
         tags = [merchant_tag(key.merchant_id, key.livemode), refunds_tag(key)]
         return _CachedChange(self._cache.transition([name], tags), name)
 
-
     def of_many(self, keys: Sequence[PaymentKey]) -> Change:
         """Begin one change to many payments, and to the lists that they are in; their refunds stay as they are.
 

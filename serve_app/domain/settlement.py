@@ -14,6 +14,9 @@ from uuid import UUID
 from serve_app.domain import ledger
 from serve_app.domain.ids import first_id_at
 
+LATE_MAX = timedelta(hours=1)
+"""A posting may be committed so long after the moment that it bears. One that comes after its day was collected is
+found by the next day, which looks so far back."""
 _WHOLE_BASIS_POINTS = 10_000
 _HASH_MASK = (0xFFF << 64) | ((1 << 62) - 1)
 

@@ -50,7 +50,9 @@ class ExportRange:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ExportRange:
         """Return what `to_json` gave."""
-        return cls(value["table"], date.fromisoformat(value["day"]), tuple(UUID(hex=text) for text in value["merchants"]))
+        return cls(
+            value["table"], date.fromisoformat(value["day"]), tuple(UUID(hex=text) for text in value["merchants"])
+        )
 
 
 def ranges_of(table: str, day: date, merchants: Sequence[UUID]) -> list[ExportRange]:

@@ -41,7 +41,7 @@ class ExportRepository:
         self._sql = load_statements("serve_app.exports")
 
     async def require_current(self, until: date) -> None:
-        """Raise ``ReplicaBehind`` where the server is a standby that has not replayed all of the days before `until`."""
+        """Raise ``ReplicaBehind`` where the server is a standby that has not replayed all before `until`."""
         (row,) = await self._fetch("replica_is_behind", start_of(until))
         if row["is_behind"]:
             raise ReplicaBehind(start_of(until))

@@ -24,11 +24,10 @@ async def write_range(repository: ExportRepository, one: ExportRange, folder: Pa
     schema = SCHEMAS[one.table]
     path = folder / one.name
     rows = 0
-    with whole_file(path) as draft:
-        with pq.ParquetWriter(draft, schema, compression="zstd") as writer:
-            async for page in repository.pages(one):
-                writer.write_batch(_batch(page, schema))
-                rows += len(page)
+    with whole_file(path) as draft, pq.ParquetWriter(draft, schema, compression="zstd") as writer:
+        async for page in repository.pages(one):
+            writer.write_batch(_batch(page, schema))
+            rows += len(page)
     return {"rows": rows, "bytes": path.stat().st_size}
 
 

@@ -66,21 +66,22 @@ class Report:
         """
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines = 0
+        lines, end = 0, None
         for row in _rows(path):
             if isinstance(row, ReportLine):
                 lines += 1
-                continue
-            if row.lines != lines:
-                raise ReportFault(path, row.line, f"the end tells of {row.lines} lines, and there are {lines}")
-            return cls(path, digest, lines, row.generated_at)
-        raise ReportFault(path, lines + 2, "the report has no end: it was cut off")
+            else:
+                end = row
+        if end is None:
+            raise ReportFault(path, lines + 2, "the report has no end: it was cut off")
+        if end.lines != lines:
+            raise ReportFault(path, end.line, f"the end tells of {end.lines} lines, and there are {lines}")
+        return cls(path, digest, lines, end.generated_at)
 
     def pages(self, after: int, size: int) -> Iterator[list[ReportLine]]:
         """Yield the lines after the first `after` ones, so many at a time."""
-        rows = (row for row in _rows(self.path) if isinstance(row, ReportLine))
-        rows = islice(rows, after, None)
-        while page := list(islice(rows, size)):
+        lines = islice((row for row in _rows(self.path) if isinstance(row, ReportLine)), after, None)
+        while page := list(islice(lines, size)):
             yield page
 
 

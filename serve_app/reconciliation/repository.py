@@ -12,10 +12,10 @@ from pydantic_core import from_json
 
 from actors.pool.connector import Connection
 from actors.pool.database import Database
+from serve_app.batch.position import Position
 from serve_app.batch.repeat import repeated
 from serve_app.domain.ids import Prefix, public_id
 from serve_app.reconciliation.report import ReportLine
-from serve_app.settlements.rows import Position
 from serve_app.storage.statements import load_statements
 
 
@@ -56,9 +56,7 @@ class ReconciliationRepository:
         tag: str = await connection.execute(self._sql["cancel_undone"], run_id)
         return int(tag.split()[1])
 
-    async def match(
-        self, connection: Connection, run_id: UUID, after: Position, page: int, scope: Scope
-    ) -> Matched:
+    async def match(self, connection: Connection, run_id: UUID, after: Position, page: int, scope: Scope) -> Matched:
         """Compare a page of postings with the lines, and take those out."""
         row = await connection.fetchrow(
             self._sql["match"], run_id, *after, page, scope.processor, scope.first_id, scope.end_id

@@ -15,11 +15,11 @@ from uuid import UUID
 from actors.pool.connector import Connection
 from actors.runtime.clock import Clock
 from serve_app.batch.meter import Meter
+from serve_app.batch.position import Position
 from serve_app.batch.runs import FINISHED, Finding, Run, RunRepository
 from serve_app.domain.ids import first_id_at
 from serve_app.reconciliation.report import Report
 from serve_app.reconciliation.repository import ReconciliationRepository, Scope
-from serve_app.settlements.rows import Position
 
 PAGE = 5000
 SETTLES_WITHIN = timedelta(minutes=10)
@@ -40,7 +40,13 @@ class ReconciliationService:
         self._page = page
 
     async def reconcile(
-        self, report: Report, processor: str, meter: Meter, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        report: Report,
+        processor: str,
+        meter: Meter,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Run:
         """Compare the attempts that began in that time, and return the run with what it counted.
 

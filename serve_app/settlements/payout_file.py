@@ -28,23 +28,22 @@ def payout_path(folder: Path, day: date, livemode: bool) -> Path:
 async def write_payouts(path: Path, day: date, payouts: AsyncIterator[Record]) -> int:
     """Write the file, whole or not at all, and return how many payouts it has."""
     count = 0
-    with whole_file(path) as draft:
-        with draft.open("x", newline="", encoding="utf-8") as file:
-            draft.chmod(0o600)
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            async for row in payouts:
-                count += 1
-                writer.writerow(
-                    (
-                        public_id(Prefix.SETTLEMENT, row["id"]),
-                        day.isoformat(),
-                        public_id(Prefix.MERCHANT, row["merchant_id"]),
-                        _text(row["name"] or ""),
-                        row["currency"],
-                        row["payout_minor"],
-                    )
+    with whole_file(path) as draft, draft.open("x", newline="", encoding="utf-8") as file:
+        draft.chmod(0o600)
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        async for row in payouts:
+            count += 1
+            writer.writerow(
+                (
+                    public_id(Prefix.SETTLEMENT, row["id"]),
+                    day.isoformat(),
+                    public_id(Prefix.MERCHANT, row["merchant_id"]),
+                    _text(row["name"] or ""),
+                    row["currency"],
+                    row["payout_minor"],
                 )
+            )
     return count
 
 

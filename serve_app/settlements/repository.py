@@ -10,8 +10,9 @@ from uuid import UUID
 from asyncpg import Record
 
 from actors.pool.database import Database
+from serve_app.batch.position import Position
 from serve_app.batch.repeat import repeated
-from serve_app.settlements.rows import CloseRow, CollectRow, DayTotals, MarkRow, Position, PostingRow
+from serve_app.settlements.rows import CloseRow, CollectRow, DayTotals, MarkRow, PostingRow
 from serve_app.storage.statements import load_statements
 
 TIMEOUT_S = 30.0
@@ -20,7 +21,10 @@ _FIRST_ID = UUID(int=0)
 
 
 class SettlementRepository:
-    """Walks the books, keeps settlements and marks payments. Each but ``mark`` is repeated while the database is away."""
+    """Walks the books, keeps settlements and marks payments.
+
+    Every method but ``mark`` is repeated while the database is away.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -18,14 +18,11 @@ from serve_app.attempts.rows import PaymentKey
 from serve_app.batch.meter import Meter
 from serve_app.batch.repeat import repeated
 from serve_app.caching.changes import Changes
-from serve_app.domain.settlement import Closing, FeeSchedule, Sums, close, end_of, settlement_id, start_of
+from serve_app.domain.settlement import LATE_MAX, Closing, FeeSchedule, Sums, close, end_of, settlement_id, start_of
 from serve_app.settlements.payout_file import payout_path, write_payouts
 from serve_app.settlements.repository import SettlementRepository
 from serve_app.settlements.rows import CloseRow, CollectRow, DayTotals, MarkRow, PostingRow
 
-LATE_MAX = timedelta(hours=1)
-"""A posting may be committed so long after the moment that it bears. One that comes after its day was collected is
-found by the next day, which looks so far back."""
 SETTLED_AFTER = timedelta(minutes=2)
 """How long after its end a day is settled: nearly nothing is committed later than that."""
 COLLECT_PAGE = 5000
@@ -147,7 +144,7 @@ class SettlementService:
             meter.advance(len(page))
 
     async def _mark_page_of(self, due: Sequence[Record], settled_at: datetime) -> None:
-        """Change payments between the two ends of one change for the caches: no stale read in between, and none after."""
+        """Change payments between the two ends of one change for the caches: nobody reads them stale, then or later."""
         keys = [PaymentKey(row["merchant_id"], row["livemode"], row["payment_id"]) for row in due]
         change = self._changes.of_many(keys)
         try:

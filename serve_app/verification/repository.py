@@ -137,7 +137,9 @@ def _dossiers(
         event = StoredEvent(row["object_id"], row["sequence"], row["type"], None)
         events_of[payment_of[row["object_id"]]].append(event)
     return [
-        Dossier(_payment(row), attempts_of[row["id"]], postings_of[row["id"]], events_of[row["id"]], refunds_of[row["id"]])
+        Dossier(
+            _payment(row), attempts_of[row["id"]], postings_of[row["id"]], events_of[row["id"]], refunds_of[row["id"]]
+        )
         for row in payments
     ]
 

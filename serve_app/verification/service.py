@@ -14,8 +14,7 @@ from serve_app.batch.meter import Meter
 from serve_app.batch.repeat import repeated
 from serve_app.batch.runs import Finding, Run, RunRepository
 from serve_app.domain.ids import Prefix, public_id
-from serve_app.domain.settlement import end_of
-from serve_app.settlements.service import LATE_MAX
+from serve_app.domain.settlement import LATE_MAX, end_of
 from serve_app.verification.checks import check
 from serve_app.verification.repository import FIRST_KEY, Key, Page, VerificationRepository
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -24,7 +25,7 @@ SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 _SAMPLE = 1200
 # What share of a payment an amount is, as SQL and as a function.
 _SHARES = {
-    "none": ("0", lambda amount: 0),
+    "none": ("0", lambda _amount: 0),
     "all": ("amount", lambda amount: amount),
     "half": ("amount / 2", lambda amount: amount // 2),
     "third": ("amount / 3", lambda amount: amount // 3),
@@ -80,7 +81,7 @@ LIVES = (
 
 _PLAN = """
 CREATE TEMP TABLE plan ON COMMIT DROP AS
-SELECT i, merchant_id, pg_temp.an_id(created_at, 'pay' || i) AS payment_id, created_at, amount, currency, livemode, life
+SELECT i, merchant_id, pg_temp.an_id(created_at, 'pay' || i || merchant_id) AS payment_id, created_at, amount, currency, livemode, life
 FROM (
     SELECT i, ($3::uuid[])[1 + i % cardinality($3::uuid[])] AS merchant_id,
         $4::timestamptz + i * make_interval(secs => $5::float8) AS created_at,
@@ -96,12 +97,12 @@ SELECT plan.*, shape.ordinal, kind, state, capture, status, version, sequence, e
     CASE refunded {shares} END AS refunded_after, CASE pending {shares} END AS pending_after, is_last,
     created_at + make_interval(secs => delay_s) AS started_at,
     created_at + make_interval(secs => delay_s + 0.05) AS finished_at,
-    pg_temp.an_id(created_at + make_interval(secs => delay_s), 'att' || i || '.' || shape.ordinal) AS attempt_id,
-    pg_temp.an_id(created_at + make_interval(secs => delay_s + 0.05), 'evt' || i || '.' || shape.ordinal) AS event_id,
+    pg_temp.an_id(created_at + make_interval(secs => delay_s), 'att' || payment_id || shape.ordinal) AS attempt_id,
+    pg_temp.an_id(created_at + make_interval(secs => delay_s + 0.05), 'evt' || payment_id || shape.ordinal) AS event_id,
     CASE WHEN kind = 'refund' THEN
-        pg_temp.an_id(created_at + make_interval(secs => delay_s), 'rf' || i || '.' || shape.ordinal) END AS refund_id,
+        pg_temp.an_id(created_at + make_interval(secs => delay_s), 'rf' || payment_id || shape.ordinal) END AS refund_id,
     CASE WHEN kind = 'refund' THEN pg_temp.an_id(
-        created_at + make_interval(secs => delay_s + 0.05), 'rfe' || i || '.' || shape.ordinal) END AS refund_event_id,
+        created_at + make_interval(secs => delay_s + 0.05), 'rfe' || payment_id || shape.ordinal) END AS refund_event_id,
     CASE state WHEN 'declined' THEN 'insufficient_funds' WHEN 'failed' THEN 'processor_error' END AS code,
     state NOT IN ('started', 'unknown') AS is_final
 FROM plan JOIN unnest(
@@ -137,7 +138,8 @@ INSERT INTO refunds (merchant_id, id, payment_id, amount, currency, status, proc
     created_at, updated_at)
 SELECT merchant_id, refund_id, payment_id, step_amount, currency,
     CASE state WHEN 'succeeded' THEN 'succeeded' WHEN 'unknown' THEN 'processing' ELSE 'failed' END,
-    CASE WHEN is_final THEN kind || '_' || i END, code, started_at, CASE WHEN is_final THEN finished_at ELSE started_at END
+    CASE WHEN is_final THEN kind || '_' || i END, code, started_at,
+    CASE WHEN is_final THEN finished_at ELSE started_at END
 FROM steps WHERE kind = 'refund' ORDER BY merchant_id, refund_id;
 INSERT INTO ledger_postings (merchant_id, payment_id, attempt_id, debit, credit, amount, currency, created_at)
 SELECT merchant_id, payment_id, attempt_id,
@@ -166,13 +168,22 @@ FROM steps WHERE is_final AND kind = 'refund';
 
 
 async def generate_payments(
-    url: str, count: int, *, merchants: int = 20, days: float = 3.0, since: datetime = SINCE, prefix: str = "generated"
+    url: str,
+    count: int,
+    *,
+    merchants: int | Sequence[UUID] = 20,
+    days: float = 3.0,
+    since: datetime = SINCE,
+    prefix: str = "generated",
 ) -> None:
-    """Make `count` payments of new merchants, evenly over so many days; refunds come up to two days later."""
+    """Make `count` payments of so many new merchants, or of these, evenly over so many days.
+
+    Refunds come up to two days later. The ids depend on merchants, times and numbers alone.
+    """
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(_FUNCTION)
-        ids = await _merchants(connection, merchants, prefix)
+        ids = list(merchants) if not isinstance(merchants, int) else await _merchants(connection, merchants, prefix)
         for low in range(0, count, CHUNK):
             async with connection.transaction():
                 high = min(low + CHUNK, count)
@@ -188,7 +199,9 @@ async def generate_payments(
 async def _merchants(connection: Any, count: int, prefix: str) -> list[Any]:
     ids = sorted(new_id() for _ in range(count))
     names = [f"{prefix} {number} of {ids[0].hex}" for number in range(count)]
-    await connection.execute("INSERT INTO merchants (id, name) SELECT * FROM unnest($1::uuid[], $2::text[])", ids, names)
+    await connection.execute(
+        "INSERT INTO merchants (id, name) SELECT * FROM unnest($1::uuid[], $2::text[])", ids, names
+    )
     return ids
 
 
