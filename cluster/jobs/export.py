@@ -18,6 +18,7 @@ from cluster.composition import compose
 from cluster.jobs.options import DayOption, JsonOption, OutputOption, day_of
 from cluster.jobs.process import Job, JobError, Outcome, open_database, output_folder, run_job
 from cluster.settings import Settings, load_settings
+from serve_app.batch.files import remove_drafts
 from serve_app.exports.manifest import Manifest
 from serve_app.exports.ranges import TABLES, ExportRange
 from serve_app.exports.repository import PAGE, ExportRepository
@@ -46,6 +47,7 @@ def export(
             raise JobError("--until: must not be later than today (UTC), whose rows are still being written")
         folder = output_folder(output, job.name).absolute()
         with Manifest.open(folder) as manifest:
+            remove_drafts(folder)
             begin = await _plan(job, manifest, day_of(since), end, page)
             ranges = manifest.open_ranges(begin, end)
             job.meter.begin("write files", len(ranges))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 @contextmanager
@@ -24,6 +27,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what processes that were killed had begun beneath a folder; nobody may be writing there."""
+    for draft in folder.rglob(".*"):
+        if _DRAFT.fullmatch(draft.name):
+            draft.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.batch.files import whole_file
+from serve_app.batch.files import remove_drafts, whole_file
 
 
 def test_the_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -31,3 +31,13 @@ def test_a_fault_leaves_it_as_it_was(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:
+    """And nothing else."""
+    (tmp_path / "day=1").mkdir()
+    for name in ("_manifest.jsonl", ".hidden", "day=1/part.parquet", f"day=1/.part.parquet.{'0a' * 16}"):
+        (tmp_path / name).write_text("")
+    remove_drafts(tmp_path)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"_manifest.jsonl", ".hidden", "day=1/part.parquet"}
