@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +78,7 @@ def _write(
 ) -> None:
     if not job.in_gateway:
         # Without a gateway's Ray, one for this run alone.
-        ray.init(num_cpus=parallel, include_dashboard=False, log_to_driver=False, logging_level="warning")
+        ray.init(num_cpus=parallel, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     items = [
         {
             "number": number,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -99,7 +100,7 @@ def join_ray() -> bool:
     if ray_address() is None:
         return False
     if not ray.is_initialized():
-        ray.init(namespace=ACTOR_NAMESPACE, log_to_driver=False, logging_level="warning")
+        ray.init(namespace=ACTOR_NAMESPACE, log_to_driver=False, logging_level=logging.WARNING)
     return True
 
 

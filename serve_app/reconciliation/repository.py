@@ -74,7 +74,8 @@ class ReconciliationRepository:
 
         async def drop() -> bool:
             async with self._database.transaction() as connection:
-                return (await connection.execute(self._sql["drop_others"], run_id, page)) != "DELETE 0"
+                tag: str = await connection.execute(self._sql["drop_others"], run_id, page)
+                return tag != "DELETE 0"
 
         while await repeated(drop):
             pass

@@ -19,26 +19,26 @@ from serve_app.storage.statements import load_statements
 from serve_app.verification.records import Dossier, StoredAttempt, StoredEvent, StoredPosting, StoredRefund
 
 TIMEOUT_S = 60.0
-_LAST_ID = UUID(int=(1 << 128) - 1)
+_FIRST_ID, _LAST_ID = UUID(int=0), UUID(int=(1 << 128) - 1)
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _PAYMENT_FIELDS = [field.name for field in fields(Payment)]
 
 
 class Key(NamedTuple):
-    """A payment's key: pages go in its order."""
+    """A payment's key: pages go in its order, and each is of one merchant."""
 
     merchant_id: UUID
     payment_id: UUID
 
 
-FIRST_KEY = Key(UUID(int=0), UUID(int=0))
+FIRST_KEY = Key(_FIRST_ID, _FIRST_ID)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Payments of a range of keys, and what lies in that range and belongs to none of them.
 
-    `until` None: it was the last page.
+    The next page begins after `until`; None: it was the last one.
     """
 
     dossiers: Sequence[Dossier]
@@ -78,34 +78,38 @@ class VerificationRepository:
         return int(row["count"]) if row else 0
 
     async def _read(self, connection: Connection, after: Key, limit: int) -> Page:
+        merchant = after.merchant_id
         rows = await connection.fetch(self._sql["payments_after"], *after, limit)
         is_last = len(rows) < limit
-        until = Key(_LAST_ID, _LAST_ID) if is_last else Key(rows[-1]["merchant_id"], rows[-1]["id"])
-        bounds = (*after, *until)
+        bounds = (*after, _LAST_ID if is_last else rows[-1]["id"])
         attempts = await connection.fetch(self._sql["attempts_between"], *bounds)
         postings = await connection.fetch(self._sql["postings_between"], *bounds)
         refunds = await connection.fetch(self._sql["refunds_between"], *bounds)
         events = await connection.fetch(self._sql["events_between"], *bounds)
         wrong = await connection.fetch(self._sql["settlements_between"], *bounds)
-        of_refunds = await connection.fetch(
-            self._sql["refund_events"], [row["merchant_id"] for row in refunds], [row["id"] for row in refunds]
-        )
-        paid = {(row["merchant_id"], row["id"]) for row in rows}
-        strays = [row for row in postings if (row["merchant_id"], row["payment_id"]) not in paid]
-        known = await self._known_settlements(connection, strays)
+        of_refunds = await connection.fetch(self._sql["refund_events"], merchant, [row["id"] for row in refunds])
+        paid = {row["id"] for row in rows}
+        strays = [row for row in postings if row["payment_id"] not in paid]
+        known = await self._known_settlements(connection, merchant, strays)
         return Page(
             dossiers=_dossiers(rows, attempts, postings, refunds, events, of_refunds),
-            stray_attempts=[row for row in attempts if (row["merchant_id"], row["payment_id"]) not in paid],
+            stray_attempts=[row for row in attempts if row["payment_id"] not in paid],
             stray_postings=[row for row in strays if row["payment_id"] not in known],
             stray_events=[row for row in events if row["is_of_nothing"]],
             wrong_settlements=wrong,
-            until=None if is_last else until,
+            until=await self._next_merchant(connection, merchant) if is_last else Key(merchant, rows[-1]["id"]),
         )
 
-    async def _known_settlements(self, connection: Connection, postings: Sequence[Record]) -> set[UUID]:
-        own = [row for row in postings if row["payment_id"] == row["attempt_id"]]
-        ids = ([row["merchant_id"] for row in own], [row["payment_id"] for row in own])
-        return {row["id"] for row in await connection.fetch(self._sql["known_settlements"], *ids)} if own else set()
+    async def _next_merchant(self, connection: Connection, merchant: UUID) -> Key | None:
+        found: UUID | None = await connection.fetchval(self._sql["next_merchant"], merchant)
+        return None if found is None else Key(found, _FIRST_ID)
+
+    async def _known_settlements(
+        self, connection: Connection, merchant: UUID, postings: Sequence[Record]
+    ) -> set[UUID]:
+        own = [row["payment_id"] for row in postings if row["payment_id"] == row["attempt_id"]]
+        rows = await connection.fetch(self._sql["known_settlements"], merchant, own) if own else []
+        return {row["id"] for row in rows}
 
 
 def _dossiers(
