@@ -104,9 +104,7 @@ class VerificationRepository:
         found: UUID | None = await connection.fetchval(self._sql["next_merchant"], merchant)
         return None if found is None else Key(found, _FIRST_ID)
 
-    async def _known_settlements(
-        self, connection: Connection, merchant: UUID, postings: Sequence[Record]
-    ) -> set[UUID]:
+    async def _known_settlements(self, connection: Connection, merchant: UUID, postings: Sequence[Record]) -> set[UUID]:
         own = [row["payment_id"] for row in postings if row["payment_id"] == row["attempt_id"]]
         rows = await connection.fetch(self._sql["known_settlements"], merchant, own) if own else []
         return {row["id"] for row in rows}

@@ -81,7 +81,8 @@ LIVES = (
 
 _PLAN = """
 CREATE TEMP TABLE plan ON COMMIT DROP AS
-SELECT i, merchant_id, pg_temp.an_id(created_at, 'pay' || i || merchant_id) AS payment_id, created_at, amount, currency, livemode, life
+SELECT i, merchant_id, pg_temp.an_id(created_at, 'pay' || i || merchant_id) AS payment_id, created_at, amount, currency,
+    livemode, life
 FROM (
     SELECT i, ($3::uuid[])[1 + i % cardinality($3::uuid[])] AS merchant_id,
         $4::timestamptz + i * make_interval(secs => $5::float8) AS created_at,
@@ -100,9 +101,11 @@ SELECT plan.*, shape.ordinal, kind, state, capture, status, version, sequence, e
     pg_temp.an_id(created_at + make_interval(secs => delay_s), 'att' || payment_id || shape.ordinal) AS attempt_id,
     pg_temp.an_id(created_at + make_interval(secs => delay_s + 0.05), 'evt' || payment_id || shape.ordinal) AS event_id,
     CASE WHEN kind = 'refund' THEN
-        pg_temp.an_id(created_at + make_interval(secs => delay_s), 'rf' || payment_id || shape.ordinal) END AS refund_id,
+        pg_temp.an_id(created_at + make_interval(secs => delay_s), 'rf' || payment_id || shape.ordinal)
+    END AS refund_id,
     CASE WHEN kind = 'refund' THEN pg_temp.an_id(
-        created_at + make_interval(secs => delay_s + 0.05), 'rfe' || payment_id || shape.ordinal) END AS refund_event_id,
+        created_at + make_interval(secs => delay_s + 0.05), 'rfe' || payment_id || shape.ordinal)
+    END AS refund_event_id,
     CASE state WHEN 'declined' THEN 'insufficient_funds' WHEN 'failed' THEN 'processor_error' END AS code,
     state NOT IN ('started', 'unknown') AS is_final
 FROM plan JOIN unnest(

@@ -131,8 +131,12 @@ async def test_an_export_that_was_killed_goes_on(books: JobDatabase, tmp_path: P
     assert facts["files"] == facts["files_written"] + len(before)
     assert 0 < facts["files_written"] < facts["files"]
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
-    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+    assert _drafts(tmp_path) == []
     await _check(books, tmp_path)
+
+
+def _drafts(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob(".*") if path.is_file()]
 
 
 def _done(folder: Path) -> Sequence[str]:

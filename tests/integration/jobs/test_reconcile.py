@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -199,17 +200,20 @@ async def test_a_real_acquirer_gives_the_report(books: JobDatabase, tmp_path: Pa
         taken = await services.payments.create(who, new_payment(5000), None)
         await services.refunds.create(who, taken.payment_id, 700, None, None)
         await services.payments.create(who, new_payment(capture=False), None)
-    with urlopen(f"{acquirer.url}/v1/report", timeout=30) as answer:
-        (tmp_path / "report.csv").write_bytes(answer.read())
+    await asyncio.to_thread(_fetch, acquirer, tmp_path / "report.csv")
     soon = datetime.now(UTC) + timedelta(minutes=1)
     run, found = await _reconcile(books, tmp_path / "report.csv", until=soon)
     assert (run.counts["matched"], found) == (5, [])
     processor = HttpProcessor(acquirer.url)
     await _charge_behind_our_back(processor)
-    with urlopen(f"{acquirer.url}/v1/report", timeout=30) as answer:
-        (tmp_path / "report.csv").write_bytes(answer.read())
+    await asyncio.to_thread(_fetch, acquirer, tmp_path / "report.csv")
     run, found = await _reconcile(books, tmp_path / "report.csv", until=soon)
     assert (run.counts["matched"], [one.kind for one in found]) == (5, ["missing_here"])
+
+
+def _fetch(acquirer: AcquirerProcess, path: Path) -> None:
+    with urlopen(f"{acquirer.url}/v1/report", timeout=30) as answer:
+        path.write_bytes(answer.read())
 
 
 async def _charge_behind_our_back(processor: HttpProcessor) -> None:

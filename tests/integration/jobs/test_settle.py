@@ -27,7 +27,8 @@ _STATE = {
     "settlements": "SELECT id, captures, refunds, captured_minor, refunded_minor, fee_minor, carried_in_minor, "
     "payout_minor, carried_out_minor, closed_at IS NOT NULL FROM settlements ORDER BY merchant_id, id",
     "items": "SELECT * FROM settlement_items ORDER BY merchant_id, payment_id, attempt_id",
-    "payments": "SELECT merchant_id, id, version, sequence, settlement_id, settled_at IS NULL FROM payments ORDER BY 1, 2",
+    "payments": "SELECT merchant_id, id, version, sequence, settlement_id, settled_at IS NULL FROM payments "
+    "ORDER BY merchant_id, id",
     "postings": "SELECT merchant_id, payment_id, attempt_id, leg, debit, credit, amount, currency FROM ledger_postings "
     "ORDER BY merchant_id, payment_id, attempt_id, leg",
     "days": "SELECT day, phase FROM settlement_days ORDER BY day",
@@ -57,6 +58,10 @@ async def _settle(books: JobDatabase, folder: Path, last: date = LAST) -> list[D
         return await _service(database).settle_until(last, folder, books.meter)
 
 
+def _payouts(text: bytes) -> csv.DictReader[str]:
+    return csv.DictReader(text.decode().splitlines())
+
+
 async def _state(books: JobDatabase) -> dict[str, Any]:
     return {name: plain(await books.fetch(sql)) for name, sql in _STATE.items()}
 
@@ -78,9 +83,7 @@ async def test_settlements_sum_to_the_books(books: JobDatabase, tmp_path: Path) 
         "SELECT count(*) FROM payments WHERE (settlement_id IS NOT NULL) <> (amount_captured > 0)"
     )
     assert unsettled["count"] == 0
-    paid = sum(
-        int(row["amount_minor"]) for path in tmp_path.iterdir() for row in csv.DictReader(path.read_text().splitlines())
-    )
+    paid = sum(int(row["amount_minor"]) for text in contents(tmp_path).values() for row in _payouts(text))
     assert paid == sum(total.payout_minor for total in totals) > 0
     assert {total.day for total in totals} == {FIRST + timedelta(days=number) for number in range(5)}
 
@@ -91,7 +94,7 @@ async def test_live_and_test_payouts_are_in_files_of_their_own(books: JobDatabas
     totals = await _settle(books, tmp_path, FIRST)
     for livemode, word in ((True, "live"), (False, "test")):
         path = tmp_path / f"payouts-2026-01-01-{word}.csv"
-        paid = sum(int(row["amount_minor"]) for row in csv.DictReader(path.read_text().splitlines()))
+        paid = sum(int(row["amount_minor"]) for row in _payouts(path.read_bytes()))
         assert paid == sum(total.payout_minor for total in totals if total.livemode is livemode) > 0
         assert path.stat().st_mode & 0o077 == 0
 

@@ -106,7 +106,7 @@ async def test_all_that_is_planted_is_found(books: JobDatabase, tmp_path: Path) 
         "posting_unsettled": "DELETE FROM settlement_items WHERE payment_id = "
         + _ONE.format(column="id", table="payments", where="status = 'refunded'", skip=0)
         + " AND amount_minor < 0 RETURNING attempt_id",
-        "settlement_not_posted": "DELETE FROM ledger_postings WHERE payment_id = attempt_id AND leg = 1 AND payment_id = "
+        "settlement_not_posted": "DELETE FROM ledger_postings WHERE leg = 1 AND payment_id = "
         + _ONE.format(column="id", table="settlements", where="payout_minor > 0", skip=0)
         + " RETURNING payment_id",
     }
@@ -156,8 +156,8 @@ async def test_it_reads_while_payments_are_made(books: JobDatabase) -> None:
         datetime.now(UTC),
     )
     await books.fetch(
-        "INSERT INTO attempts (merchant_id, payment_id, id, kind, state, amount, capture, processor, request_id, key_id, "
-        "started_at, deadline_at) SELECT merchant_id, id, $2, 'authorize', 'started', amount, true, processor, 'req', "
+        "INSERT INTO attempts (merchant_id, payment_id, id, kind, state, amount, capture, processor, request_id, "
+        "key_id, started_at, deadline_at) SELECT merchant_id, id, $2, 'authorize', 'started', amount, true, processor, 'req', "
         "merchant_id, created_at, created_at FROM payments WHERE id = $1",
         payment,
         attempt,

@@ -26,11 +26,16 @@ def test_a_fault_leaves_it_as_it_was(tmp_path: Path) -> None:
     """The draft is removed."""
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), whole_file(path) as draft:
-        draft.write_text("half")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        _fail_half_way(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def _fail_half_way(path: Path) -> None:
+    with whole_file(path) as draft:
+        draft.write_text("half")
+        raise ZeroDivisionError
 
 
 def test_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:
