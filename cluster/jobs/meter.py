@@ -20,9 +20,10 @@ class BarMeter:
         self._task: TaskID | None = None
 
     def begin(self, step: str, total: int | None = None) -> None:
-        """Begin a step; the one before is done."""
+        """Begin a step; the one before is done, whatever was thought of its total."""
         if self._task is not None:
-            self._progress.update(self._task, total=self._progress.tasks[-1].completed)
+            done = next(task.completed for task in self._progress.tasks if task.id == self._task)
+            self._progress.update(self._task, total=done)
         self._task = self._progress.add_task(step, total=total)
 
     def advance(self, items: int) -> None:

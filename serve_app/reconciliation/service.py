@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from serve_app.batch.meter import Meter
 from serve_app.batch.position import Position
 from serve_app.batch.runs import FINISHED, Finding, Run, RunRepository
 from serve_app.domain.ids import first_id_at
-from serve_app.reconciliation.report import Report
+from serve_app.reconciliation.report import Report, ReportLine
 from serve_app.reconciliation.repository import ReconciliationRepository, Scope
 
 PAGE = 5000
@@ -71,16 +72,8 @@ class ReconciliationService:
     async def _stage(self, run: Run, report: Report, since: datetime, meter: Meter) -> Run:
         meter.begin("read the report", report.lines)
         meter.advance(run.counts.get("lines", 0))
-
-        async def stage(connection: Connection, stored: Run) -> tuple[Run, list[Finding]]:
-            if stored.counts.get("lines", 0) >= page[-1].line - 1:
-                return stored, []
-            repeats = await self._repository.stage(connection, stored.id, page)
-            findings = [_repeated(row) for row in repeats]
-            return stored.moved({}, lines=len(page), repeated=len(repeats)), findings
-
         for page in report.pages(run.counts.get("lines", 0), self._page):
-            run = await self._runs.step(run, stage)
+            run = await self._runs.step(run, partial(self._stage_page, page))
             meter.advance(len(page))
 
         async def end(connection: Connection, stored: Run) -> tuple[Run, list[Finding]]:
@@ -91,6 +84,15 @@ class ReconciliationService:
             return stored.moved(position, phase=_MATCHING, undone=undone), []
 
         return await self._runs.step(run, end)
+
+    async def _stage_page(
+        self, page: Sequence[ReportLine], connection: Connection, stored: Run
+    ) -> tuple[Run, list[Finding]]:
+        if stored.counts.get("lines", 0) >= page[-1].line - 1:
+            return stored, []
+        repeats = await self._repository.stage(connection, stored.id, page)
+        findings = [_repeated(row) for row in repeats]
+        return stored.moved({}, lines=len(page), repeated=len(repeats)), findings
 
     async def _match(self, run: Run, report: Report, scope: Scope, meter: Meter) -> Run:
         meter.begin("compare with the books", report.lines)

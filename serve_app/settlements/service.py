@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -140,7 +141,7 @@ class SettlementService:
         async for page in self._repository.to_mark(since, until, day, self._mark_page):
             due = [row for row in page if row["is_due"]]
             if due:
-                await repeated(lambda due=due: self._mark_page_of(due, settled_at))  # type: ignore[misc]
+                await repeated(partial(self._mark_page_of, due, settled_at))
             meter.advance(len(page))
 
     async def _mark_page_of(self, due: Sequence[Record], settled_at: datetime) -> None:

@@ -157,8 +157,8 @@ async def test_it_reads_while_payments_are_made(books: JobDatabase) -> None:
     )
     await books.fetch(
         "INSERT INTO attempts (merchant_id, payment_id, id, kind, state, amount, capture, processor, request_id, "
-        "key_id, started_at, deadline_at) SELECT merchant_id, id, $2, 'authorize', 'started', amount, true, processor, 'req', "
-        "merchant_id, created_at, created_at FROM payments WHERE id = $1",
+        "key_id, started_at, deadline_at) SELECT merchant_id, id, $2, 'authorize', 'started', amount, true, processor, "
+        "'req', merchant_id, created_at, created_at FROM payments WHERE id = $1",
         payment,
         attempt,
     )
