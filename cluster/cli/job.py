@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shlex
 from collections.abc import AsyncIterator
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from ray.exceptions import RayError
 from ray.job_submission import JobStatus, JobSubmissionClient
 from rich.console import Console
 
@@ -43,13 +44,13 @@ def job(
     state = StateFile(data.state_file).read() if data.holder() is not None else None
     if state is None:
         fail(f"no gateway runs on {data.path}", _FAILED)
-    # What Ray's client looks for; a gateway of the caller's environment may be another one.
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN_PATH"] = state["facts"]["ray_token_file"]
     try:
-        client = JobSubmissionClient(state["facts"]["dashboard_url"])
+        # Ray itself reads its token file once, when it is imported, and the caller's environment may name another one.
+        token = Path(state["facts"]["ray_token_file"]).read_text(encoding="utf-8").strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        client = JobSubmissionClient(state["facts"]["dashboard_url"], headers=headers)
         submission = client.submit_job(entrypoint=shlex.join(["python", "-m", f"cluster.jobs.{name}", *context.args]))
-    except (ConnectionError, RuntimeError) as error:
+    except (OSError, RayError, RuntimeError) as error:
         fail(f"the job cannot be submitted: {error}", _FAILED)
     followed = asyncio.run(_follow(client, submission, as_json="--json" in context.args))
     raise typer.Exit(followed)
