@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from actors.cache.sharding.stored import SHARDS_MAX
 from cluster.private_file import write_private
+from serve_app.domain.money import AMOUNT_MINOR_MAX
 
 SETTINGS_FILE_VARIABLE = "EASYPAY_SETTINGS_FILE"
 
@@ -135,6 +136,9 @@ class Settings(BaseSettings):
     # For those of one address, of IPv6 a /64, with trusted proxies; 0: no limit.
     rate_limit_address_per_minute: Annotated[int, Field(ge=0)] = 600
     webhook_allow_loopback: bool = False
+    # What a merchant without a fee schedule pays for each captured payment: a share, and a fixed amount in minor units.
+    settlement_fee_basis_points: Annotated[int, Field(ge=0, le=10_000)] = 290
+    settlement_fee_fixed_minor: Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX)] = 30
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # Keys the hashes under which API keys are stored. At least 32 bytes of text.
@@ -252,6 +256,17 @@ def load_settings() -> Settings:
 def runs_on_one_machine() -> bool:
     """Whether a launcher started the gateway that this process belongs to: it starts all of it here."""
     return SETTINGS_FILE_VARIABLE in os.environ
+
+
+def settings_folder() -> Path | None:
+    """Return the folder of the file that the launcher wrote, None where no launcher started the gateway."""
+    file = os.environ.get(SETTINGS_FILE_VARIABLE)
+    return Path(file).parent if file else None
+
+
+def ray_address() -> str | None:
+    """Return the Ray that this process was started by, or told of, None where there is none."""
+    return os.environ.get("RAY_ADDRESS")
 
 
 def read_settings(file: Path) -> Settings:

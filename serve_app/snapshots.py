@@ -84,4 +84,4 @@ def encode_page(items: list[bytes], more: Sequence[object]) -> bytes:
 def _settlement(settlement_id: UUID | None, settled_at: datetime | None) -> dict[str, str] | None:
     if settlement_id is None or settled_at is None:
         return None
-    return {"id": f"set_{settlement_id.hex}", "settled_at": rfc3339(settled_at)}
+    return {"id": public_id(Prefix.SETTLEMENT, settlement_id), "settled_at": rfc3339(settled_at)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cluster.cli import acquirer, bench, cache, demo, down, keys, migrate, status, tasks, up
+from cluster.cli import acquirer, bench, cache, demo, down, job, keys, migrate, status, tasks, up
 
 app = typer.Typer(
     name="easypay",
@@ -25,3 +25,5 @@ app.command()(demo.demo)
 # Its options are the benchmark's own; only they know them.
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(bench.bench)
 app.command()(acquirer.acquirer)
+# What follows the name is the job's own.
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(job.job)

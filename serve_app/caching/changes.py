@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 from uuid import UUID
@@ -73,6 +73,17 @@ class Changes:
             yield
         finally:
             await change.end_unknown()
+
+    def of_many(self, keys: Sequence[PaymentKey]) -> Change:
+        """Begin one change to many payments, and to the lists that they are in; their refunds stay as they are.
+
+        It costs one message to each shard. End it as unknown: the caches keep nothing of these payments, and load what
+        they are asked for.
+        """
+        if self._cache is None:
+            return _UNCACHED
+        tags = sorted({merchant_tag(key.merchant_id, key.livemode) for key in keys})
+        return _CachedChange(self._cache.transition([payment_name(key) for key in keys], tags), None)
 
 
 class _CachedChange:

@@ -31,6 +31,8 @@ class Prefix(StrEnum):
     REQUEST = "req"
     WEBHOOK_ENDPOINT = "we"
     WEBHOOK_DELIVERY = "whd"
+    SETTLEMENT = "set"
+    RUN = "run"
 
 
 def new_id() -> UUID:

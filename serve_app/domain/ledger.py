@@ -19,6 +19,10 @@ class Account(StrEnum):
     """Asset: what the processor has taken for the merchant and not yet paid out."""
     MERCHANT_PAYABLE = "merchant_payable"
     """Liability: what is owed to the merchant."""
+    FEE_INCOME = "fee_income"
+    """Income: what merchants pay for their payments."""
+    BANK = "bank"
+    """Asset: the money that payouts are made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,16 @@ def captured(amount: int, currency: str) -> Posting:
 def refunded(amount: int, currency: str) -> Posting:
     """Post a refund: the reverse of a capture."""
     return Posting(Account.MERCHANT_PAYABLE, Account.PROCESSOR_RECEIVABLE, amount, currency)
+
+
+def fees_charged(amount: int, currency: str) -> Posting:
+    """Post fees: we owe the merchant less."""
+    return Posting(Account.MERCHANT_PAYABLE, Account.FEE_INCOME, amount, currency)
+
+
+def paid_out(amount: int, currency: str) -> Posting:
+    """Post a payout: what was owed is paid."""
+    return Posting(Account.MERCHANT_PAYABLE, Account.BANK, amount, currency)
 
 
 def balances(postings: Iterable[Posting]) -> dict[tuple[Account, str], int]:

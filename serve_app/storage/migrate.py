@@ -18,14 +18,15 @@ _GRANTS = """
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
 GRANT EXECUTE ON FUNCTION make_task_days(int), drop_task_day(int) TO {role};
-REVOKE UPDATE, DELETE, TRUNCATE ON ledger_postings, audit_entries FROM {role};
+REVOKE UPDATE, DELETE, TRUNCATE ON ledger_postings, audit_entries, settlement_items FROM {role};
 """
 
 
 async def upgrade(owner_url: str, app_role: str) -> None:
     """Migrate the database at `owner_url` to the newest schema; safe to repeat and to run from several places at once.
 
-    `app_role` is the role that the gateway logs in with; it cannot update or delete ledger postings and audit entries.
+    `app_role` is the role that the gateway logs in with; it cannot update or delete ledger postings, audit entries and
+    settlement items.
     Where it is the owner itself there is nothing to grant, and triggers alone keep those tables append-only.
     """
     engine = create_async_engine(

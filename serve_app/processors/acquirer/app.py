@@ -9,19 +9,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from serve_app.domain.attempt import AttemptKind
 from serve_app.processors.acquirer.callbacks import Callbacks, CallbackTarget
 from serve_app.processors.acquirer.ledger import Ledger, LedgerPage
+from serve_app.processors.acquirer.report import report_csv
 from serve_app.processors.acquirer.service import Acquirer, Report
 from serve_app.processors.acquirer.writer import LedgerWriter
 from serve_app.processors.books import Entry
@@ -110,6 +112,7 @@ def create_app(settings: AcquirerSettings, *, on_ready: Callable[[], None] = lam
         Route("/v1/operations/{attempt_id}", _lookup, methods=["GET"]),
         Route("/v1/operations/{attempt_id}/refuse", _refuse, methods=["POST"]),
         Route("/v1/ledger", _ledger, methods=["GET"]),
+        Route("/v1/report", _report, methods=["GET"]),
         Route("/health", _health, methods=["GET"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
@@ -139,6 +142,10 @@ async def _ledger(request: Request) -> JSONResponse:
         return JSONResponse({"detail": "after and limit must be integers"}, status_code=400)
     page = await _acquirer(request).page(after, max(1, min(limit, PAGE_MAX)))
     return JSONResponse(_page_document(page))
+
+
+async def _report(request: Request) -> StreamingResponse:
+    return StreamingResponse(report_csv(_acquirer(request), datetime.now(UTC)), media_type="text/csv")
 
 
 async def _health(request: Request) -> JSONResponse:

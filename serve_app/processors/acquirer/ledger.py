@@ -49,6 +49,12 @@ _COLUMNS = "attempt_id, kind, amount_minor, currency, token, capture, reference,
 _ENTRY = f"SELECT {_COLUMNS} FROM entries WHERE attempt_id = ?"
 _ADD_ENTRY = f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PAGE = f"SELECT sequence, {_COLUMNS} FROM entries WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_MOVES = "moved_minor > 0 AND (kind IN ('capture', 'refund') OR (kind = 'authorize' AND capture = 1))"
+_MOVED = f"""
+SELECT sequence, {_COLUMNS} FROM entries
+WHERE sequence > ? AND sequence <= ? AND {_MOVES} ORDER BY sequence LIMIT ?
+"""
+_LAST = "SELECT coalesce(max(sequence), 0) FROM entries"
 _CHARGE = "SELECT * FROM charges WHERE reference = ?"
 _PUT_CHARGE = "INSERT OR REPLACE INTO charges VALUES (?, ?, ?, ?, ?, ?)"
 _TOTALS = """
@@ -164,6 +170,15 @@ class Ledger:
         rows = self._connection.execute(_PAGE, (after, limit + 1)).fetchall()
         totals = {row[0]: LedgerTotals(*row[1:]) for row in self._connection.execute(_TOTALS)}
         return LedgerPage([(row[0], _entry(row[1:])) for row in rows[:limit]], len(rows) > limit, totals)
+
+    def last_sequence(self) -> int:
+        """Return the sequence of the newest entry, 0 where there is none."""
+        sequence: int = self._connection.execute(_LAST).fetchone()[0]
+        return sequence
+
+    def moved(self, after: int, until: int, limit: int) -> list[tuple[int, Entry]]:
+        """Return up to `limit` entries that took or gave back money, of the sequences above `after` up to `until`."""
+        return [(row[0], _entry(row[1:])) for row in self._connection.execute(_MOVED, (after, until, limit))]
 
     def close(self) -> None:
         self._connection.close()

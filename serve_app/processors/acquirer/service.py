@@ -95,6 +95,14 @@ class Acquirer:
         """Return a page of the ledger as it is between two commits."""
         return await self._writer.read(lambda ledger: ledger.page(after, limit))
 
+    async def last_sequence(self) -> int:
+        """Return the sequence of the ledger's newest entry."""
+        return await self._writer.read(lambda ledger: ledger.last_sequence())
+
+    async def moved(self, after: int, until: int, limit: int) -> list[tuple[int, Entry]]:
+        """Return a page of the entries that took or gave back money."""
+        return await self._writer.read(lambda ledger: ledger.moved(after, until, limit))
+
     async def _decide(self, request: ProcessorRequest) -> Report:
         async with self._turns.take(request.attempt_id):
             entry = await self._writer.submit(Find(request.attempt_id))

@@ -1,0 +1,1 @@
+"""Reconciliation: an acquirer's report against our books."""

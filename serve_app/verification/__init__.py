@@ -1,0 +1,1 @@
+"""Verification: whether payments, refunds, books, events and settlements are what the attempts make of them."""
