@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,7 +84,7 @@ async def _feed(http: aiohttp.ClientSession) -> dict[str, Mapping[str, Any]]:
 
 
 async def _until_all_arrived(
-    http: aiohttp.ClientSession, receiver: WebhookReceiver, endpoint: str, wanted: set[str], since: datetime
+    http: aiohttp.ClientSession, receiver: WebhookReceiver, endpoint: str, wanted: Set[str], since: datetime
 ) -> int:
     """Wait until all have arrived; what hangs in the longer pauses of the schedule is asked for again.
 
@@ -122,8 +122,8 @@ async def _run(gateway: RunningGateway, seed: int) -> None:
         paid_s = loop.time() - began
         await killing
         events = await _feed(http)
-        told = {name for name, event in events.items() if event["type"].startswith(("payment.", "refund."))}
-        asked = await _until_all_arrived(http, receiver, made["id"], told, since)
+        told = {name: event for name, event in events.items() if event["type"].startswith(("payment.", "refund."))}
+        asked = await _until_all_arrived(http, receiver, made["id"], told.keys(), since)
         tries = len(receiver.received)
         print(
             f"{len(paid)} payments in {paid_s:.1f} s, {len(told)} events, all there after {loop.time() - began:.1f} s"
@@ -131,7 +131,7 @@ async def _run(gateway: RunningGateway, seed: int) -> None:
         print(f"{tries} tries, {tries - len(receiver.taken())} failed or were repeats; asked for again {asked} times")
         assert receiver.forged == 0
         assert {event["data"]["id"] for event in events.values()} >= set(paid)
-        _check_sequences({name: events[name] for name in told})
+        _check_sequences(told)
         for name, current in receiver.current().items():
             assert current["sequence"] == max(e["sequence"] for e in events.values() if e["data"]["id"] == name)
         async with http.delete(f"/v1/webhook_endpoints/{made['id']}") as answer:
