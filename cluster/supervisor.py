@@ -131,11 +131,14 @@ class SupervisorActor:
                 ray.kill(actor)
 
     def _mend(self, desired: Mapping[str, str], spec: Callable[[str], ActorSpec]) -> None:
+        created: list[Any] = []
         for name, repair in reconcile(desired, self._observe(desired)).items():
             _logger.warning("actor %s: %s", name, repair.name.lower())
             if repair is Repair.REPLACE:
                 ray.kill(ray.get_actor(name, self._namespace))
-            actor = create(spec(name), self._namespace)
+            created.append(create(spec(name), self._namespace))
+        # Their processes start beside each other; what they do first, they do in the order in which they are needed.
+        for actor in created:
             _ask(actor.ensure_running.remote(), _START_TIMEOUT_S)
             self._repairs += 1
 
