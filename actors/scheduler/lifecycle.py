@@ -9,8 +9,13 @@ from typing import NamedTuple
 from actors.scheduler.retry import RetryPolicy
 from actors.scheduler.task import Task, TaskState
 
-ORPHANED_MAX = 3
-"""How many workers a task may lose before it is dead."""
+SUSPECT_AFTER = 2
+"""How many workers a task may lose beside others. Then it runs alone, so that none is condemned for its neighbour."""
+ORPHANED_MAX = 5
+"""How many workers a task may lose before it is dead: the last three while it ran alone, which is no chance any more.
+
+With one, 50 kills at random condemned innocents.
+"""
 RETRY_AFTER_MAX_S = 7 * 86_400.0
 ERROR_MAX = 2_000
 
@@ -43,8 +48,8 @@ class Conclusion(NamedTuple):
 
 
 def is_suspect(task: Task) -> bool:
-    """Say whether a task has one worker left to lose. It runs alone then, so that none dies for its neighbour."""
-    return task.orphaned >= ORPHANED_MAX - 1
+    """Say whether it is to run alone: it may be what kills its workers."""
+    return task.orphaned >= SUSPECT_AFTER
 
 
 def conclude(

@@ -17,6 +17,7 @@ import pytest
 from actors.pool.database import Database
 from actors.runtime.errors import ActorError
 from actors.scheduler.client import TaskQueue
+from actors.scheduler.lifecycle import ORPHANED_MAX
 from actors.scheduler.task import NewTask
 from serve_app.domain.ids import new_id
 from tests.chaos.seeds import printed_seed
@@ -113,7 +114,7 @@ async def _check(postgres: TestPostgres, tasks: list[NewTask], killers: list[New
     states = {row["id"]: row for row in await connection.fetch("SELECT id, state, attempts, orphaned FROM tasks")}
     assert states.keys() == {task.id for task in [*tasks, *killers]}
     assert {states[task.id]["state"] for task in tasks} == {"succeeded"}
-    assert {(states[task.id]["state"], states[task.id]["orphaned"]) for task in killers} == {("dead", 3)}
+    assert {(states[task.id]["state"], states[task.id]["orphaned"]) for task in killers} == {("dead", ORPHANED_MAX)}
     runs = await connection.fetch("SELECT task_id, lane, worker, began, ended FROM task_runs ORDER BY began, id")
     await connection.close()
     by_task: dict[UUID, list[asyncpg.Record]] = {}

@@ -17,8 +17,14 @@ from tests.support.ports import free_port
 
 TEST_OPTIONS = ("--replicas", "2")
 TRUSTED_HOP = "127.0.0.2"
-TEST_ENVIRONMENT = {"RATE_LIMIT_PER_MINUTE": "0", "PROCESSOR_TIMEOUT_S": "4", "TRUSTED_PROXIES": f"{TRUSTED_HOP}/32"}
-"""No limit, a processor that is given up on rather soon, yet not before its slow answers, a proxy to be believed."""
+TEST_ENVIRONMENT = {
+    "RATE_LIMIT_PER_MINUTE": "0",
+    "PROCESSOR_TIMEOUT_S": "4",
+    "TRUSTED_PROXIES": f"{TRUSTED_HOP}/32",
+    "WEBHOOK_ALLOW_LOOPBACK": "true",
+}
+"""No limit, a processor that is given up on rather soon, yet not before its slow answers, a proxy to be believed, and
+receivers on this machine."""
 START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 90.0
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.gateway import TEST_ENVIRONMENT, TEST_OPTIONS, running_gateway
-from tests.e2e.merchant import new_merchant
+from tests.e2e.merchant import Merchant
 from tests.support.polling import eventually
 from tests.support.webhook_receiver import failing, receiver_beside
 
@@ -16,14 +15,9 @@ _FIRST_TRIES_S = 60.0
 """The first tries of all, and the second ones of those that failed, which come after five seconds or a little more."""
 
 
-def test_receivers_hear_of_every_payment() -> None:
+def test_receivers_hear_of_every_payment(merchant: Merchant) -> None:
     """Each event arrives, signed, although one request in five fails; the feed and the log say the same."""
-    environment = {**TEST_ENVIRONMENT, "WEBHOOK_ALLOW_LOOPBACK": "true"}
-    with (
-        receiver_beside(failing(0.2, seed=5)) as receiver,
-        running_gateway(*TEST_OPTIONS, **environment) as gateway,
-        new_merchant(gateway) as merchant,
-    ):
+    with receiver_beside(failing(0.2, seed=5)) as receiver:
         made = merchant.post("/v1/webhook_endpoints", {"url": receiver.url, "events": ["payment.captured"]})
         assert made.status_code == 201, made.text
         receiver.secrets.append(made.json()["secret"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from actors.scheduler.lifecycle import ORPHANED_MAX
+from actors.scheduler.lifecycle import SUSPECT_AFTER
 from actors.scheduler.queue import ReadyQueue
 from actors.scheduler.task import Priority
 from tests.unit.scheduler.makers import make_registry, make_task, numbers
@@ -149,8 +149,8 @@ def test_a_cancelled_task_is_not_handed_out() -> None:
 def test_a_suspect_is_handed_out_alone() -> None:
     """Never among the others."""
     queue = _queue()
-    queue.add(make_task(1, orphaned=ORPHANED_MAX - 1))
-    queue.add(make_task(2, orphaned=ORPHANED_MAX - 2))
+    queue.add(make_task(1, orphaned=SUSPECT_AFTER))
+    queue.add(make_task(2, orphaned=SUSPECT_AFTER - 1))
     assert numbers(queue.take(0.0, 10)) == [2]
     suspect = queue.take_suspect(0.0)
     assert suspect is not None
