@@ -3,7 +3,8 @@
 
 Each has two processes that run tasks and one that enqueues, in batches of a hundred where it can, with at most two
 thousand outstanding; then, where tasks are in PostgreSQL, again with four transactions that stay open. Before that, a
-hundred tasks a second, for how long each waits. The machine should have nothing else to do.
+hundred tasks a second, for how long each waits. Tasks count when they run; how many of them have no end in the table
+when the last one has run is told apart. The machine should have nothing else to do.
 
 Exit codes: 0 measured; 1 a target is missed and `--enforce` was given; 2 the run itself failed.
 """
@@ -22,7 +23,7 @@ from rich.table import Table
 
 from tests.bench.command import run_command
 from tests.bench.tasks import subjects
-from tests.bench.tasks.subjects import Subject, long_readers
+from tests.bench.tasks.subjects import Subject, long_readers, unrecorded
 
 RATE_MIN = 2500.0
 P50_MAX_S = 0.020
@@ -40,13 +41,16 @@ _TABLES = {"easypay": "tasks", "procrastinate": "procrastinate_jobs"}
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one of them came to: tasks a second, alone and beside long readers; and the wait of a task at 100/s."""
+    """What one of them came to: tasks a second, alone and beside long readers; the wait at 100/s; and how many
+    of the first flood had no end recorded yet when all had run.
+    """
 
     name: str
     rate: float
     rate_with_readers: float | None
     p50_s: float
     p99_s: float
+    unrecorded: int | None
 
 
 def main() -> int:
@@ -78,10 +82,12 @@ def _measured(subject: Subject, seconds: float) -> Figures:
     paced = subject.measure("pace", str(pace_s), str(_PACE), seconds=pace_s)
     rate = subject.measure("flood", str(seconds), seconds=seconds)["rate"]
     beside: float | None = None
+    left: int | None = None
     if subject.postgres is not None:
+        left = unrecorded(subject.postgres, _TABLES[subject.name])
         with long_readers(subject.postgres, _TABLES[subject.name], _READERS):
             beside = subject.measure("flood", str(seconds), seconds=seconds)["rate"]
-    return Figures(subject.name, rate, beside, paced["p50_s"], paced["p99_s"])
+    return Figures(subject.name, rate, beside, paced["p50_s"], paced["p99_s"], left)
 
 
 def _misses(found: list[Figures]) -> bool:
@@ -98,7 +104,9 @@ def _misses(found: list[Figures]) -> bool:
 
 
 def _report(found: list[Figures]) -> Table:
-    table = Table("", "tasks/s", f"with {_READERS} long readers", "p50 to start at 100/s", "p99", box=None)
+    table = Table(
+        "", "tasks/s", f"with {_READERS} long readers", "p50 to start at 100/s", "p99", "unrecorded", box=None
+    )
     for each in found:
         table.add_row(
             each.name,
@@ -106,6 +114,7 @@ def _report(found: list[Figures]) -> Table:
             "" if each.rate_with_readers is None else f"{each.rate_with_readers:,.0f}",
             f"{each.p50_s * 1000:.1f} ms",
             f"{each.p99_s * 1000:.1f} ms",
+            "" if each.unrecorded is None else str(each.unrecorded),
         )
     return table
 

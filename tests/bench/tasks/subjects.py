@@ -158,3 +158,18 @@ def long_readers(postgres: TestPostgres, table: str, count: int) -> Iterator[Non
             connection.terminate()
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+def unrecorded(postgres: TestPostgres, table: str) -> int:
+    """Return how many of our tasks, or procrastinate's, have run without a record of their end in the table yet."""
+    return asyncio.run(_count(postgres, table))
+
+
+async def _count(postgres: TestPostgres, table: str) -> int:
+    ours = table == "tasks"
+    connection = await asyncpg.connect(postgres.url(database="easypay" if ours else "postgres"))
+    try:
+        open_ones = "finished_at IS NULL" if ours else "status IN ('todo', 'doing')"
+        return int(await connection.fetchval(f"SELECT count(*) FROM {table} WHERE {open_ones}"))
+    finally:
+        await connection.close()
