@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -20,18 +20,18 @@ from serve_app.processors.protocol import (
     Unknown,
 )
 from serve_app.processors.wire import Answer, encode_answer
+from tests.support.stream_server import Serve, stream_server
 
 MakeRequest = Callable[..., ProcessorRequest]
-Scene = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TIMEOUT_S = 5.0
 NOT_DONE = Failed("processor_error", retryable=True)
 
 
-def answer(answer: Answer, status: int = 200) -> Scene:
+def answer(answer: Answer, status: int = 200) -> Serve:
     return reply(json.dumps(encode_answer(answer)).encode(), status)
 
 
-def reply(body: bytes, status: int) -> Scene:
+def reply(body: bytes, status: int) -> Serve:
     async def scene(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: ARG001
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode() + body)
@@ -58,24 +58,18 @@ async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 @asynccontextmanager
-async def stage(*scenes: Scene) -> AsyncIterator[tuple[str, list[bytes]]]:
+async def stage(*scenes: Serve) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Serve one scene a connection, in order; yields the URL and the bodies received."""
-    left, bodies, served = list(scenes), list[bytes](), set[asyncio.Task[None] | None]()
+    left, bodies = list(scenes), list[bytes]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.add(asyncio.current_task())
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:")
         bodies.append(await reader.readexactly(length))
         await left.pop(0)(reader, writer)
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", bodies
-    await asyncio.gather(*(task for task in served if task is not None))
+    async with stream_server(serve) as port:
+        yield f"http://127.0.0.1:{port}", bodies
 
 
 async def perform(url: str, request: ProcessorRequest, *, timeout_s: float = TIMEOUT_S) -> Outcome:
@@ -110,7 +104,7 @@ async def test_passed_deadline_is_not_sent(make_request: MakeRequest) -> None:
 
 
 @pytest.mark.parametrize("scene", [hang_up, reset, break_off, reply(b"<html>", 500), reply(b"", 200)])
-async def test_broken_call_is_sent_again_under_the_same_attempt(make_request: MakeRequest, scene: Scene) -> None:
+async def test_broken_call_is_sent_again_under_the_same_attempt(make_request: MakeRequest, scene: Serve) -> None:
     """A call that broke or was answered by nobody we know is repeated as it was, and the answer counts."""
     async with stage(scene, answer(Approved("auth_x"))) as (url, bodies):
         assert await perform(url, make_request()) == Approved("auth_x")
@@ -122,7 +116,7 @@ async def test_broken_call_is_sent_again_under_the_same_attempt(make_request: Ma
     ("scene", "reason"),
     [(hang_up, "connection_lost"), (reset, "connection_lost"), (reply(b"<html>", 502), "http_502")],
 )
-async def test_call_that_keeps_breaking_is_unknown(make_request: MakeRequest, scene: Scene, reason: str) -> None:
+async def test_call_that_keeps_breaking_is_unknown(make_request: MakeRequest, scene: Serve, reason: str) -> None:
     """After its last try a call that may have arrived is unknown."""
     async with stage(scene, scene, scene) as (url, bodies):
         assert await perform(url, make_request()) == Unknown(reason)

@@ -14,6 +14,7 @@ from actors.runtime.errors import Unavailable
 from tests.integration.cache_level2.conftest import DEADLINE_S, OpenLevel, until
 from tests.support.ports import free_port
 from tests.support.redis_servers import TestRedis
+from tests.support.stream_server import stream_server
 
 _ITEM = Put("key", 5, 5, b"value", 600.0)
 _FOUND = {"key": Found(5, 5, b"value")}
@@ -257,12 +258,10 @@ async def test_closing_lets_calls_under_way_end(server: TestRedis, open_level: O
 async def test_the_deadline_holds_for_a_server_that_accepts_and_says_nothing(open_level: OpenLevel) -> None:
     """Before the first answer."""
 
-    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def ignore(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(ignore, "127.0.0.1", 0) as listener:
-        port = listener.sockets[0].getsockname()[1]
+    async with stream_server(ignore) as port:
         level = open_level(f"redis://127.0.0.1:{port}", deadline_s=0.2)
         error, took_s = await _refusal(level)
     assert error.reason == "no answer within the deadline"

@@ -20,6 +20,7 @@ from serve_app.webhooks.secrets import new_secret
 from serve_app.webhooks.sender import ANSWER_KEPT_BYTES, Reply, WebhookSender
 from tests.support.certificates import certify
 from tests.support.ports import free_port
+from tests.support.stream_server import stream_server
 from tests.support.webhook_receiver import Answer, WebhookReceiver, receiving
 
 _EVENT = Event(UUID(int=3), "payment.captured", 7, '{"id":"pay_1"}', datetime(2026, 1, 1, tzinfo=UTC))
@@ -150,11 +151,9 @@ async def test_a_receiver_that_speaks_no_http_is_told_of(sent: bytes) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(sent)
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(speak, "127.0.0.1", 0)
-    async with server, _sender() as sender:
-        reply = await _send(sender, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    async with stream_server(speak) as port, _sender() as sender:
+        reply = await _send(sender, f"http://127.0.0.1:{port}/")
     assert reply.code is None
     assert reply.error in ("connection_lost", "invalid_answer")
 
@@ -172,11 +171,9 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_a_failure() -> None
         await writer.drain()
         if connections == 1:
             await reader.readuntil(b'"pay_1"}}')  # The second delivery comes, and nobody answers it.
-        writer.close()
 
-    server = await asyncio.start_server(speak, "127.0.0.1", 0)
-    async with server, _sender() as sender:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with stream_server(speak) as port, _sender() as sender:
+        url = f"http://127.0.0.1:{port}/"
         assert [(await _send(sender, url)).code for _ in range(2)] == [204, 204]
     assert connections == 2
 
