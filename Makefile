@@ -19,13 +19,13 @@ run: $(STAMP) ## Start the gateway; Ctrl-C stops all of it. ARGS="--port 9000"
 
 install: $(STAMP) ## Create the virtual environment and install into it.
 
-# Those without a gateway share the processors; the others start programs by the dozen, one test after the other.
+# Those without Ray share the processors; the others start programs by the dozen, one test after the other.
 test: $(STAMP) ## Run the tests. PYTEST_ARGS="tests/unit -x"
 ifneq ($(filter tests%,$(PYTEST_ARGS)),)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
-	$(BIN)/python -m pytest tests/unit tests/property -n auto --junit-xml=reports/unit.xml $(PYTEST_ARGS)
-	$(BIN)/python -m pytest --ignore=tests/unit --ignore=tests/property --junit-xml=reports/system.xml $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not ray" -n auto --dist worksteal --junit-xml=reports/parts.xml $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m ray --junit-xml=reports/whole.xml $(PYTEST_ARGS)
 endif
 
 # Twice as long as the tests by themselves, so it is not part of them.

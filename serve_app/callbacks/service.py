@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from actors.runtime.clock import Clock
 from actors.runtime.errors import Overloaded
 from actors.runtime.tallies import Counters, Tallies
 from serve_app.attempts.owned import OwnedWork
-from serve_app.attempts.repository import AttemptRepository
+from serve_app.attempts.repository import AttemptRepository, OpenAttempt
 from serve_app.callbacks.seen import SeenMessages
 from serve_app.callbacks.signatures import TOLERANCE_S
-from serve_app.tasks.resolver import Resolver
 
 CALLBACKS = "processor_callbacks"
 _RUNNING_MAX = 256
@@ -41,6 +41,13 @@ class Receipt(StrEnum):
     """The message was done with before."""
     NOT_YET = "not_yet"
     """The processor does not tell the outcome: the attempt stays open."""
+
+
+class Resolver(Protocol):
+    """Who finds out the truth about an attempt."""
+
+    async def settle(self, attempt: OpenAttempt) -> bool:
+        """Ask about it at once; say whether it is final now."""
 
 
 class ProcessorCallbacks:

@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.bench.command import run_command
 from tests.bench.overload.bench import Bench
 from tests.bench.overload.options import Options, parse_options
-from tests.bench.overload.parts import connections, cpu, flood, slow
+from tests.bench.overload.parts import beside, connections, cpu, flood, slow
 from tests.bench.overload.report import as_json, show
 from tests.bench.overload.verdict import PartResult
 
@@ -20,6 +20,7 @@ PARTS: Mapping[str, Callable[[Bench], PartResult]] = {
     "flood": flood.run,
     "cpu": cpu.run,
     "connections": connections.run,
+    "beside": beside.run,
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from tests.bench.overload.scale import FULL, SMOKE, Scale
 
-PARTS = ("slow", "flood", "cpu", "connections")
+PARTS = ("slow", "flood", "cpu", "connections", "beside")
 LOAD_MIN_S = 2
 
 

@@ -29,6 +29,9 @@ class Scale:
     connections: tuple[int, ...]
     connections_per_s: float
     connections_s: int
+    beside_per_s: float
+    beside_tasks_per_s: float
+    exported_payments: int
     # 30 s of what 1,500/s offer are 45,000; the ingress holds 8,192 and the gateway should refuse long before.
     connections_max: int = 6000
 
@@ -56,6 +59,9 @@ FULL = Scale(
     connections=(1000, 5000),
     connections_per_s=500.0,
     connections_s=30,
+    beside_per_s=300.0,
+    beside_tasks_per_s=100.0,
+    exported_payments=1_000_000,
 )
 
 # Its processor does 40 a second.
@@ -77,5 +83,8 @@ SMOKE = replace(
     connections=(100,),
     connections_per_s=50.0,
     connections_s=3,
+    beside_per_s=20.0,
+    beside_tasks_per_s=20.0,
+    exported_payments=5_000,
     connections_max=500,
 )

@@ -45,6 +45,7 @@ def _offences(folder: str, forbidden: tuple[str, ...]) -> list[str]:
         ),
         ("serve_app/compression", ("serve_app.http", "serve_app.middleware", "serve_app.ops", "starlette", "ray")),
         ("serve_app/attempts", ("serve_app.http", "starlette", "ray")),
+        ("serve_app/callbacks", ("serve_app.tasks",)),
         ("serve_app/processors", ("serve_app.storage", "serve_app.attempts", "asyncpg", "ray")),
     ],
 )
