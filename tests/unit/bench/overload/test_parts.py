@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.bench.overload.answer import Answer, Outcome
-from tests.bench.overload.parts import connections, cpu, flood, slow
+from tests.bench.overload.parts import beside, connections, cpu, flood, slow
 from tests.bench.overload.polite import PoliteTally
 from tests.bench.overload.ramp import Climb, Step
 from tests.bench.overload.scale import FULL, SMOKE
@@ -43,6 +43,26 @@ def test_the_steady_merchant_keeps_nine_tenths(per_s: int, holds: bool) -> None:
     alone = steady(tally_of(flood.FLOOD, flood.STEADY), flood.STEADY, 10, 0, 5)
     beside = steady(tally_of(flood.FLOOD, flood.STEADY), flood.STEADY, per_s, 0, 5)
     assert held(flood.judge(alone, beside, 5, 5), "goodput of the steady") is holds
+
+
+@pytest.mark.parametrize(("took_s", "refused", "tasks", "held_lines"), [
+    (0.01, 0, 1500, (True, True, True)),
+    (0.03, 0, 1500, (False, True, True)),
+    (0.01, 1, 1500, (True, False, True)),
+    (0.01, 0, 1400, (True, True, False)),
+])  # fmt: skip
+def test_payments_bear_the_work_beside_them(
+    took_s: float, refused: int, tasks: int, held_lines: tuple[bool, ...]
+) -> None:
+    """No export makes them thrice as slow, nothing is refused, and the tasks are done too."""
+    alone, export = (steady(tally_of("create"), "create", 10, 0, 3) for _ in range(2))
+    for _ in range(10):
+        export.streams["create"].record(Outcome.GOOD, 0, took_s, DONE)
+    for _ in range(refused):
+        alone.streams["create"].record(Outcome.REFUSED, 0, 0, REFUSAL)
+    verdicts = beside.judge({"alone 1": alone, "export 1": export}, 3, (1500, tasks, 3.0))
+    names = ("p99 beside an export", "payments that were not taken", "tasks that ended")
+    assert tuple(held(verdicts, name) for name in names) == held_lines
 
 
 @pytest.mark.parametrize(("refused_after_s", "holds"), [(SMOKE.recovery_s - 1, True), (SMOKE.recovery_s, False)])
