@@ -1,7 +1,8 @@
 """Puts the gateway together on a Ray that runs: migrates, creates the actors, deploys, waits until it serves.
 
 A short-lived driver; everything that it starts is detached. Safe to repeat: what is there already stays, what is of
-another version is replaced. Says each step on standard output as one JSON object a line.
+another version is replaced. Says each step on standard output as one JSON object a line. With `--when-input-ends` it
+may be started before Ray: it joins when its standard input has ended.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 
+from cluster.bootstrapping import WHEN_INPUT_ENDS
 from cluster.cli.client import is_ready
 from cluster.composition import ACTOR_NAMESPACE, cache_rings, compose, gateway_config, gateway_name
 from cluster.private_file import write_private
@@ -46,6 +49,9 @@ def main() -> None:
         asyncio.run(_migrate(settings))
     with _step("API keys are there"):
         keys = asyncio.run(_keys(settings))
+    if WHEN_INPUT_ENDS in sys.argv[1:]:
+        with _step("Ray is there"):
+            sys.stdin.read()
     with _step("joined Ray"):
         ray.init(
             address=os.environ.get("RAY_ADDRESS", "auto"),

@@ -1,5 +1,8 @@
 """The bootstrap as a child of the launcher: a short-lived driver that puts the gateway together on a Ray that runs.
 
+It is started while Ray still starts, to be loaded and to have the database migrated by then; the end of its standard
+input tells it that Ray is there.
+
 It says what it does on standard output, one JSON object a line: {"step": "...", "seconds": 1.2} for each step done,
 and at the end {"ready": {...}} with what only it can know, the keys above all.
 """
@@ -17,7 +20,8 @@ from cluster.process_supervision import ChildPlan, Kind
 from cluster.spawning import Launch
 
 NAME = "gateway"
-DEFAULT_COMMAND = (sys.executable, "-m", "cluster.bootstrap")
+WHEN_INPUT_ENDS = "--when-input-ends"
+DEFAULT_COMMAND = (sys.executable, "-m", "cluster.bootstrap", WHEN_INPUT_ENDS)
 
 
 class Bootstrap:
@@ -38,9 +42,11 @@ class Bootstrap:
             NAME,
             kind=Kind.TASK,
             needs=needs | {ray_head.NAME},
+            awaits=frozenset({ray_head.NAME}),
             # Actors and deployments are gone with Ray; the databases keep what they had.
             repeats_after=frozenset({ray_head.NAME}),
-            start_s=180.0,
+            # That of Ray included.
+            start_s=300.0,
             stop_s=5.0,
         )
         self._data = data

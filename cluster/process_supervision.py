@@ -4,9 +4,10 @@ Pure: it is told the time and what happened, and answers with actions. `processe
 
 Each child needs others: it is started when all that it needs are ready, and stopped after all that need it are
 down. A server runs until it is stopped; a task ends by itself, and is run again when a server that held its result
-was restarted. Before everything was ready for the first time, any failure ends the whole start: a fault of the
-set-up is to be read, not repeated. Afterwards a child that dies is started again for ever, after a pause that
-doubles from 0.2 s to 10 s.
+was restarted. A task may be started while servers that it needs still start, to do meanwhile what it can without
+them; it is told when they serve. Before everything was ready for the first time, any failure ends the whole start: a
+fault of the set-up is to be read, not repeated. Afterwards a child that dies is started again for ever, after a pause
+that doubles from 0.2 s to 10 s.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class ChildPlan:
     name: str
     kind: Kind = Kind.SERVER
     needs: frozenset[str] = frozenset()
+    # For a task: it is started while these still start, and waits for them by itself. A part of `needs`.
+    awaits: frozenset[str] = frozenset()
     # For a task: what it did is lost with these, so that it is run again after their restart. A part of `needs`.
     repeats_after: frozenset[str] = frozenset()
     start_s: float = 60.0
@@ -164,6 +167,10 @@ class Supervision:
                 actions.append(action)
         return actions
 
+    def may_go_on(self, name: str) -> bool:
+        """Tell whether all that a task awaits serves."""
+        return all(self._serves(self.children[need]) for need in self.children[name].plan.awaits)
+
     def next_deadline(self, now: float) -> float:
         """Return in how many seconds `decide` has to be asked again even if nothing happens; at most 1."""
         times = [
@@ -191,12 +198,12 @@ class Supervision:
     def _should_start(self, child: ChildState, now: float) -> bool:
         if self.stopping or child.phase is not Phase.DOWN or now < child.not_before or self._is_settled(child):
             return False
-        return all(self._serves(self.children[need]) for need in child.plan.needs)
+        return all(self._is_there(child, need) for need in child.plan.needs)
 
     def _should_stop(self, child: ChildState) -> bool:
         if child.phase not in (Phase.STARTING, Phase.READY):
             return False
-        if child.plan.kind is Kind.TASK and not all(self._serves(self.children[n]) for n in child.plan.needs):
+        if child.plan.kind is Kind.TASK and not all(self._is_there(child, n) for n in child.plan.needs):
             # It works on a server that is gone: what it does there is lost, and it may hang.
             return True
         return self.stopping and all(
@@ -232,6 +239,11 @@ class Supervision:
 
     def _serves(self, child: ChildState) -> bool:
         return self._is_settled(child) if child.plan.kind is Kind.TASK else child.phase is Phase.READY
+
+    def _is_there(self, child: ChildState, need: str) -> bool:
+        """Tell whether a need serves, or starts and is awaited."""
+        needed = self.children[need]
+        return self._serves(needed) or (need in child.plan.awaits and needed.phase is Phase.STARTING)
 
     def _deadline(self, child: ChildState) -> float | None:
         match child.phase:

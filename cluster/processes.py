@@ -159,8 +159,9 @@ class Processes:
 
     async def _live_once(self, name: str, child: Child) -> None:
         launch = await child.prepare()
-        process = await spawn(launch)
+        process = await spawn(launch, open_input=bool(child.plan.awaits))
         running = self._running[name] = _Running(launch, process)
+        self._tell_those_who_wait()
         try:
             if launch.on_line is not None:
                 running.tasks.append(asyncio.create_task(read_lines(process, launch.on_line)))
@@ -200,6 +201,13 @@ class Processes:
         if name in self._running:
             self.supervision.on_ready(name, now)
             self._watcher.on_ready(name, now - self._started[name])
+            self._tell_those_who_wait()
+
+    def _tell_those_who_wait(self) -> None:
+        """Close the standard input of each task whose awaited servers serve."""
+        for name, running in self._running.items():
+            if running.process.stdin is not None and self.supervision.may_go_on(name):
+                running.process.stdin.close()
 
     def _on_start_failed(self, name: str, reason: str) -> None:
         self._report_death(name, reason)

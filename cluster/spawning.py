@@ -41,14 +41,17 @@ class Launch:
     on_line: Callable[[str], None] | None = None
 
 
-async def spawn(launch: Launch) -> asyncio.subprocess.Process:
-    """Start a process in a session of its own; the kernel asks it to end when this process does."""
+async def spawn(launch: Launch, *, open_input: bool = False) -> asyncio.subprocess.Process:
+    """Start a process in a session of its own; the kernel asks it to end when this process does.
+
+    Its standard input is empty, or with ``open_input`` a pipe that says something by its end.
+    """
     with launch.log.open("ab") as log:
         return await asyncio.create_subprocess_exec(
             *launch.command,
             env=dict(launch.environment),
             cwd=launch.folder,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if open_input else asyncio.subprocess.DEVNULL,
             stdout=log if launch.on_line is None else asyncio.subprocess.PIPE,
             stderr=log,
             limit=_LINE_BYTES_MAX,

@@ -36,4 +36,4 @@ async def test_steps_are_reported_noise_goes_to_the_log_and_the_end_is_kept(tmp_
     assert launch.log.read_text() == "noise\n"
     assert bootstrap.ready == {"api_key": "sk_test_1"}
     assert bootstrap.plan.needs == {"postgres", "ray"}
-    assert bootstrap.plan.repeats_after == {"ray"}
+    assert bootstrap.plan.awaits == bootstrap.plan.repeats_after == {"ray"}

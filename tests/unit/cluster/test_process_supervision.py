@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.process_supervision import (
@@ -48,6 +50,45 @@ def test_starts_what_needs_nothing_at_once_and_the_rest_when_its_needs_are_ready
     supervision.on_exit("set-up", 0, "", 3.0)
     assert supervision.all_ready
     assert supervision.decide(3.0) == []
+
+
+EAGER = replace(SET_UP, awaits=frozenset({"ray"}))
+
+
+def test_a_task_is_started_beside_what_it_awaits_and_goes_on_when_that_serves() -> None:
+    """What it needs and does not await serves before; the end counts for the server as it is then."""
+    supervision = Supervision([DATABASE, RAY, EAGER])
+    assert set(supervision.decide(0.0)) == {Start("database"), Start("ray")}
+    supervision.on_ready("database", 1.0)
+    assert supervision.decide(1.0) == [Start("set-up")]
+    assert not supervision.may_go_on("set-up")
+    supervision.on_ready("ray", 2.0)
+    assert supervision.may_go_on("set-up")
+    assert supervision.decide(2.0) == []
+    supervision.on_exit("set-up", 0, "", 3.0)
+    assert supervision.all_ready
+
+
+def test_a_task_is_stopped_when_what_it_awaits_dies_and_started_beside_the_next() -> None:
+    """Whether it waited still or worked already."""
+    supervision = started(DATABASE, RAY, EAGER)
+    supervision.on_exit("ray", -9, "was ended by SIGKILL", 100.0)
+    now = 100.0 + BACKOFF_FIRST_S
+    assert supervision.decide(100.0) == []
+    assert supervision.decide(now) == [Start("ray"), Start("set-up")]
+    supervision.on_exit("ray", -9, "was ended by SIGKILL", now + 1)
+    assert supervision.decide(now + 1) == [Terminate("set-up")]
+
+
+def test_a_task_that_did_not_wait_is_run_again() -> None:
+    """It ended before the server was there, so it has done nothing on it."""
+    supervision = Supervision([DATABASE, RAY, EAGER])
+    supervision.decide(0.0)
+    supervision.on_ready("database", 1.0)
+    supervision.decide(1.0)
+    supervision.on_exit("set-up", 0, "", 1.5)
+    supervision.on_ready("ray", 2.0)
+    assert supervision.decide(2.0) == [Start("set-up")]
 
 
 def test_a_failure_before_all_was_ready_ends_the_start() -> None:
