@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -167,7 +168,9 @@ class Node:
 
     async def _drop_idle(self) -> None:
         while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
+            # Until it is closed: over TLS that takes a word of the server, which a loop that ends would not hear.
+            with suppress(*FAILURES):
+                await self._idle.pop().disconnect()
 
 
 def describe(error: BaseException) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from actors.cache.level2.redis_level import Found, Put
@@ -46,6 +48,22 @@ async def test_a_level_speaks_tls(secured: tuple[str, Path], open_level: OpenLev
     level = open_level(f"{url}?ssl_ca_certs={certificate}")
     await level.put([Put("key", 1, 1, b"value", 60.0)])
     assert await level.get(["key"]) == {"key": Found(1, 1, b"value")}
+
+
+async def test_a_level_that_is_closed_holds_no_connection(secured: tuple[str, Path], open_level: OpenLevel) -> None:
+    """The end of TLS takes a word of the server, and a loop that ends would not hear it later."""
+    url, certificate = secured
+    level = open_level(f"{url}?ssl_ca_certs={certificate}")
+    await level.put([Put("key", 1, 1, b"value", 60.0)])
+    port = urlsplit(url).port
+    assert port in _connected_to()
+    await level.close()
+    assert port not in _connected_to()
+
+
+def _connected_to() -> set[int]:
+    """Return the ports to which this process has connections."""
+    return {connection.raddr.port for connection in psutil.Process().net_connections("tcp") if connection.raddr}
 
 
 async def test_a_stranger_is_not_talked_to(secured: tuple[str, Path], open_level: OpenLevel) -> None:
