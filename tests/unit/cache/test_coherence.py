@@ -87,10 +87,10 @@ class _NotAwaited(CacheShard):
 class _NoFence(CacheShard):
     """Takes what a load has found although a transition has called it off."""
 
-    def _fill(self, found: Fill) -> None:
+    def _fill(self, found: Fill, *, is_new: bool = True) -> None:
         self._flights.finish(found.key, found.token)
         self._values._forget(found.key)
-        self._put(found.key, found.value, found.version, found.ttl_s, None, self._clock(), 0.0)
+        self._put(found.key, found.value, found.version, found.ttl_s, None, self._clock(), 0.0, is_new=is_new)
 
 
 class _NoTransitions(CacheShard):
