@@ -5,21 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 
-import asyncpg
 import ray
 
-from actors.pool.budget import BudgetSnapshot, ConnectionBudget, Enforcement, Grant, Wait
+from actors.pool.budget import ConnectionBudget
 from actors.pool.enforcer import Enforcer
+from actors.pool.faults import DRIVER_ERRORS
+from actors.pool.ledger import FiguresLedger
+from actors.pool.messages import BudgetSnapshot, Enforcement, Grant, PoolState, Renewed, Wait
+from actors.pool.usage import Figures
+from actors.pool.windows import WeeklyWindow, Window, Windows
 from actors.runtime.clock import SystemClock
 from actors.runtime.errors import ActorError
 from actors.runtime.supervised import Supervised
 
 POOL_MANAGER_NAME = "pool-manager"
-# Five renewals, one a second: a loop that stalls for some seconds keeps its lease, and the connections of a dead
-# process are missed for no longer than a request may wait.
+# Five renewals, one a second: a loop that stalls for some seconds keeps its lease, and the connections of a process
+# that hangs are missed for no longer than a request may wait.
 LEASE_TTL_S = 5.0
+# For migrations, the manager itself, the optimizer and the operator.
+RESERVE = 10
+PATROL_INTERVAL_S = 0.25
+# A server that was started anew may have room for more or fewer.
+CAPACITY_INTERVAL_S = 30.0
+
+_AWAY = (ActorError, OSError, *DRIVER_ERRORS)
 
 _logger = logging.getLogger(__name__)
 
@@ -27,8 +39,10 @@ _logger = logging.getLogger(__name__)
 class PoolManagerActor(Supervised):
     """Lease connections within a budget, and end those whose lease ran out before they are granted again.
 
-    Leases of the manager before this one are adopted while it recovers, for one term. A manager that is created for the
-    first time on a server that shows no connection of a lease has nobody to wait for.
+    The budget is the setting, as far as the server has room for it beside ``reserve`` sessions, and less in a
+    maintenance window. Leases of the manager before this one are adopted while it recovers, for one term. A manager
+    that is created for the first time on a server that shows no connection of a lease has nobody to wait for. The lease
+    of a process that died is taken back as soon as the server shows none of its connections.
     """
 
     def __init__(
@@ -39,6 +53,8 @@ class PoolManagerActor(Supervised):
         name: str = "easypay",
         ttl_s: float = LEASE_TTL_S,
         min_per_holder: int = 1,
+        schedule: Sequence[WeeklyWindow] = (),
+        reserve: int = RESERVE,
     ) -> None:
         super().__init__(code_version)
         self._clock = SystemClock()
@@ -51,12 +67,22 @@ class PoolManagerActor(Supervised):
             ttl_s=ttl_s,
             recovery_s=ttl_s,
         )
+        self._configured = budget
+        self._min = min_per_holder
+        self._reserve = reserve
+        self._server_max: int | None = None
+        self._capacity_due = 0.0
+        self._windows = Windows(schedule)
+        self._figures = FiguresLedger()
+        self._vanished = 0
+        self._enforced = 0
         self._enforcer = Enforcer(database_url, prefix=f"{name}/")
         self._enforcing: asyncio.Task[None] | None = None
         self._first_look: asyncio.Task[None] | None = None
+        self._patrol: asyncio.Task[None] | None = None
 
     async def ensure_running(self) -> str:
-        """Enforce what ran out, and return the version."""
+        """Enforce what ran out, look after the leases from now on, and return the version."""
         self._tick()
         return await super().ensure_running()
 
@@ -66,14 +92,20 @@ class PoolManagerActor(Supervised):
         self._tick()
         return self._budget.request(holder, want, self._clock.monotonic())
 
-    async def renew(self, lease_id: str, holder: str, size: int, want: int) -> int:
-        """Prolong a lease and return its size from now on; 0: it is lost. Safe to repeat."""
-        granted = self._budget.renew(lease_id, holder, size, want, self._clock.monotonic())
+    async def renew(
+        self, lease_id: str, holder: str, size: int, want: int, figures: Figures | None = None
+    ) -> Renewed | None:
+        """Prolong a lease and return its size from now on; None: it is lost. Safe to repeat."""
+        if figures is not None:
+            self._figures.told(holder, figures, self._clock.monotonic())
+        renewed = self._budget.renew(lease_id, holder, size, want, self._clock.monotonic())
         self._tick()
-        return granted
+        return renewed
 
-    async def release(self, lease_id: str) -> None:
+    async def release(self, lease_id: str, figures: Figures | None = None) -> None:
         """Take back a lease whose connections are closed. Safe to repeat."""
+        if figures is not None:
+            self._figures.told(lease_id.rpartition("/")[2], figures, self._clock.monotonic())
         self._budget.release(lease_id)
 
     async def snapshot(self) -> BudgetSnapshot:
@@ -81,19 +113,107 @@ class PoolManagerActor(Supervised):
         self._tick()
         return self._budget.snapshot(self._clock.monotonic())
 
+    async def state(self) -> PoolState:
+        """Return the state of everything."""
+        window = self._windows.current(self._clock.now())
+        return PoolState(
+            budget=await self.snapshot(),
+            configured=self._configured,
+            server_max=self._server_max,
+            window_ends_at=window.ends_at if window is not None else None,
+            window_reason=window.reason if window is not None else None,
+            granted=self._budget.granted,
+            vanished=self._vanished,
+            enforced=self._enforced,
+            figures=self._figures.current(self._budget.holders, self._clock.monotonic()),
+            departed=self._figures.departed,
+        )
+
+    async def open_window(self, connections: int, lasts_s: float, reason: str) -> PoolState:
+        """Leave no more than so many connections for so long. Raises ``ValueError``."""
+        now = self._clock.now()
+        self._windows.open(Window(now, now + timedelta(seconds=lasts_s), connections, reason), now)
+        return await self.state()
+
+    async def close_windows(self) -> PoolState:
+        """End the windows that were opened by hand."""
+        self._windows.close(self._clock.now())
+        return await self.state()
+
+    async def stop(self) -> None:
+        """End what runs here, for tests: an actor is killed."""
+        tasks = [task for task in (self._patrol, self._enforcing, self._first_look) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._enforcer.close()
+
     def _tick(self) -> None:
-        """Enforce what ran out. Callers and the supervisor's visits drive it; it needs no timer of its own."""
+        """Apply the limit, and enforce what ran out."""
+        if self._patrol is None:
+            self._patrol = asyncio.get_running_loop().create_task(self._keep_watch())
+        self._apply_limit()
         due = self._budget.expire(self._clock.monotonic())
         if due and (self._enforcing is None or self._enforcing.done()):
             self._enforcing = asyncio.get_running_loop().create_task(self._enforce(due))
 
+    def _apply_limit(self) -> None:
+        limit = self._configured
+        if self._server_max is not None:
+            limit = min(limit, max(self._min, self._server_max - self._reserve))
+        now = self._clock.now()
+        window = self._windows.current(now)
+        if window is None:
+            self._budget.limit(limit)
+            return
+        left_s = (window.ends_at - now).total_seconds()
+        self._budget.limit(min(limit, window.connections), held_until=self._clock.monotonic() + left_s)
+
+    async def _keep_watch(self) -> None:
+        while True:
+            await asyncio.sleep(PATROL_INTERVAL_S)
+            self._tick()
+            try:
+                await self._look_for_silent()
+                await self._read_capacity()
+            except _AWAY as error:
+                _logger.info("the server was not asked: %s", error)
+
+    async def _look_for_silent(self) -> None:
+        """Take back what dead processes have left: they are silent, and the server has let their connections go."""
+        silent = self._budget.silent(self._clock.monotonic())
+        if not silent:
+            return
+        present = await self._enforcer.present(silent)
+        gone = [lease_id for lease_id in silent if lease_id not in present]
+        # Whoever has renewed while the server was asked is not silent any more.
+        vanished = self._budget.vanished(gone, self._clock.monotonic())
+        self._vanished += vanished
+        if vanished:
+            _logger.warning("took back the leases of %d processes that are gone", vanished)
+
+    async def _read_capacity(self) -> None:
+        if self._clock.monotonic() < self._capacity_due:
+            return
+        server_max = await self._enforcer.capacity()
+        self._capacity_due = self._clock.monotonic() + CAPACITY_INTERVAL_S
+        if server_max != self._server_max and server_max - self._reserve < self._configured:
+            _logger.warning(
+                "the server has room for %d sessions, %d of them in reserve: fewer than the %d that are configured",
+                server_max, self._reserve, self._configured,
+            )  # fmt: skip
+        self._server_max = server_max
+        self._apply_limit()
+
     async def _enforce(self, due: list[Enforcement]) -> None:
         for enforcement in due:
             try:
+                await self._read_capacity()
                 if await self._enforcer.enforce(enforcement):
                     self._budget.enforced(enforcement)
+                    self._enforced += 1
                     _logger.warning("ended the connections of %s", enforcement.lease_id or "unknown leases")
-            except (ActorError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _AWAY as error:
                 _logger.warning("cannot end the connections of %s yet: %s", enforcement.lease_id, error)
 
     async def _look_once(self) -> None:
@@ -105,10 +225,11 @@ class PoolManagerActor(Supervised):
         await asyncio.shield(self._first_look)
 
     async def _look(self) -> None:
-        if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
-            return
         try:
+            await self._read_capacity()
+            if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
+                return
             if await self._enforcer.count() == 0:
                 self._budget.end_recovery()
-        except (ActorError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _AWAY as error:
             _logger.warning("cannot see who is connected: %s", error)

@@ -6,35 +6,21 @@ ended at the server; only then are they granted again. Source: Gray and Cheriton
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from actors.pool.messages import BudgetSnapshot, Enforcement, Grant, Renewed, Wait
+from actors.pool.shares import fair_shares
 
 # A lease id is the name of its connections at the server, where 63 bytes count.
 HOLDER_MAX = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A lease of ``size`` connections that bear ``lease_id`` as their name, for ``ttl_s`` from when it was asked."""
-
-    lease_id: str
-    size: int
-    ttl_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing is free now: ask again after ``retry_after_s``."""
-
-    reason: str
-    retry_after_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Enforcement:
-    """Connections to be ended at the server: those of one lease, or of every lease but the ``known`` ones."""
-
-    lease_id: str | None
-    known: frozenset[str] = frozenset()
+# For how long after it asked a holder may open connections without asking again. A lease that is silent for longer and
+# of which the server shows no connection has none and gets none: its holder is dead, or will ask first.
+SILENT_S = 1.25
+# Where there are more processes than connections, each keeps its own for so long before others have their turn.
+TURN_S = 2.0
+# Shares are looked at again after that time also where nobody has said anything new: turns end.
+SHARES_AGE_S = 0.1
 
 
 @dataclass(slots=True)
@@ -47,6 +33,9 @@ class Lease:
     held: int
     want: int
     expires_at: float
+    renewed_at: float
+    since: float
+    """when its size last changed from or to 0"""
 
     @property
     def counted(self) -> int:
@@ -54,26 +43,23 @@ class Lease:
         return max(self.size, self.held)
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetSnapshot:
-    """The budget at one moment. ``free`` can be granted; ``enforcing`` waits for the server."""
+@dataclass(slots=True)
+class Waiter:
+    """A process without a lease that has asked for one."""
 
-    total: int
-    free: int
-    enforcing: int
-    recovering: bool
-    waiting: int
-    leases: tuple[tuple[str, str, int, int], ...] = field(default=())
-    """lease id, holder, size, held"""
+    want: int
+    asked_at: float
+    since: float
 
 
 class ConnectionBudget:
     """Share ``total`` connections among holders.
 
-    Invariant: the sum of all sizes, those that ran out and are not yet enforced included, never passes ``total``.
-    While somebody waits, each holder's share shrinks at its next renewal to an equal part, never below
-    ``min_per_holder``; what a holder wants beyond its size it gets back when nobody waits. For ``recovery_s`` after
-    ``started_at`` leases of a former manager are adopted as they renew, and nothing is granted.
+    Invariant: no grant and no growth lets the sum of all sizes, those that ran out and are not yet enforced included,
+    pass ``total``. Everybody's size moves at its renewals towards its fair share of the total by what all want
+    (``fair_shares``): an idle process gives up what a waiting one gets. Where there is not even ``min_per_holder`` for
+    each, they take turns. For ``recovery_s`` after ``started_at`` leases of a former manager are adopted as they renew,
+    and nothing is granted.
     """
 
     def __init__(
@@ -85,18 +71,24 @@ class ConnectionBudget:
         min_per_holder: int = 1,
         ttl_s: float = 5.0,
         recovery_s: float = 5.0,
+        turn_s: float = TURN_S,
     ) -> None:
         assert 0 < min_per_holder <= total
         self._total = total
         self._name = name
         self._min = min_per_holder
         self._ttl_s = ttl_s
+        self._silent_s = min(SILENT_S, ttl_s)
+        self._turn_s = turn_s
+        self._held_until = started_at
         self._granted = 0
         self._leases: dict[str, Lease] = {}
         self._by_holder: dict[str, Lease] = {}
         self._enforcing: dict[str, int] = {}
-        self._waiting: dict[str, float] = {}
+        self._waiting: dict[str, Waiter] = {}
         self._recovery_ends: float | None = started_at + recovery_s
+        self._shares: dict[str, int] | None = None
+        self._shared_at = started_at
 
     @property
     def recovering(self) -> bool:
@@ -105,42 +97,91 @@ class ConnectionBudget:
 
     @property
     def free(self) -> int:
-        """Connections that no lease accounts for."""
+        """Connections that no lease accounts for; below 0, those that are to come back after ``limit``."""
         return self._total - sum(lease.counted for lease in self._leases.values()) - sum(self._enforcing.values())
+
+    @property
+    def granted(self) -> int:
+        """How many leases there have been."""
+        return self._granted
+
+    @property
+    def holders(self) -> frozenset[str]:
+        """Everybody who has a lease."""
+        return frozenset(self._by_holder)
+
+    def limit(self, total: int, *, held_until: float = 0.0) -> None:
+        """Share so many from now on. What is out beyond it comes back as holders renew. With 0 nothing is leased, until
+        ``held_until`` as far as is known.
+        """
+        assert total >= 0
+        if total != self._total:
+            self._shares = None
+        self._total = total
+        self._held_until = held_until
 
     def request(self, holder: str, want: int, now: float) -> Grant | Wait:
         """Lease up to ``want`` connections, at least ``min_per_holder``. Safe to repeat: one holder has one lease."""
         assert want > 0
         lease = self._by_holder.get(holder)
         if lease is not None:
-            lease.expires_at = now + self._ttl_s
+            lease.expires_at, lease.renewed_at = now + self._ttl_s, now
             return Grant(lease.lease_id, lease.size, self._ttl_s)
         if self._recovery_ends is not None:
             return Wait("the manager has just started", max(0.1, min(1.0, self._recovery_ends - now)))
-        self._waiting[holder] = now
-        size = min(want, self.free, self._fair_share(now))
+        waiter = self._waiting.get(holder)
+        if waiter is None or waiter.want != want:
+            waiter = self._waiting[holder] = Waiter(want, now, waiter.since if waiter is not None else now)
+            self._shares = None
+        waiter.asked_at = now
+        if self._total == 0:
+            return Wait("the server is being worked on", max(0.1, min(1.0, self._held_until - now)))
+        size = min(self._fair(now)[holder], self.free)
         if size < self._min:
-            return Wait("every connection is leased", min(1.0, self._ttl_s / 5))
+            # The more wait, the less often each asks; together they ask 200 times a second at most.
+            return Wait("every connection is leased", min(self._ttl_s / 5, max(0.1, len(self._waiting) / 200)))
         del self._waiting[holder]
         return self._grant(holder, size, want, now)
 
-    def renew(self, lease_id: str, holder: str, size: int, want: int, now: float) -> int:
-        """Prolong a lease and return its size from now on; 0: it is lost, close everything and request anew.
+    def renew(self, lease_id: str, holder: str, size: int, want: int, now: float) -> Renewed | None:
+        """Prolong a lease and return its size from now on. None: it is lost, close everything and request anew.
 
         ``size`` is what the holder may hold at this moment: its limit, or more while it closes the rest. Where the
-        size shrinks, the old one counts until the holder reports that it has come down. A lease that ran out is
-        prolonged as long as its connections were not ended. Safe to repeat.
+        size shrinks, the old one counts until the holder reports that it has come down. ``want`` 0: it can do without,
+        and does where others wait. A lease that ran out is prolonged as long as its connections were not ended. Safe
+        to repeat.
         """
         lease = self._leases.get(lease_id) or self._adopt(lease_id, holder, size, want, now)
         if lease is None:
-            return 0
-        lease.held, lease.want, lease.expires_at = size, want, now + self._ttl_s
-        lease.size = self._resized(lease, now)
-        return lease.size
+            return None
+        if lease.want != want:
+            self._shares = None
+        lease.held, lease.want, lease.expires_at, lease.renewed_at = size, want, now + self._ttl_s, now
+        resized = self._resized(lease, now)
+        if (resized == 0) != (lease.size == 0):
+            lease.since = now
+            self._shares = None
+        lease.size = resized
+        return Renewed(resized, max(0.0, self._held_until - now) if self._total == 0 else 0.0)
 
     def release(self, lease_id: str) -> None:
         """Take a lease back whose connections its holder has closed. Safe to repeat."""
         self._drop(lease_id)
+
+    def silent(self, now: float) -> tuple[str, ...]:
+        """Return the leases whose holders may not open a connection now without asking first."""
+        return tuple(lease.lease_id for lease in self._leases.values() if self._is_silent(lease, now))
+
+    def vanished(self, lease_ids: Iterable[str], now: float) -> int:
+        """Take back those that are still silent; return how many. The server was asked while they were, and showed none
+        of their connections.
+        """
+        gone = [
+            lease for lease in map(self._leases.get, lease_ids) if lease is not None and self._is_silent(lease, now)
+        ]
+        for lease in gone:
+            self._drop(lease.lease_id)
+        return len(gone)
 
     def expire(self, now: float) -> list[Enforcement]:
         """Return what has to be ended at the server, again until ``enforced``; until then it counts."""
@@ -166,60 +207,89 @@ class ConnectionBudget:
     def snapshot(self, now: float) -> BudgetSnapshot:
         """Return the state for people to look at."""
         self._forget_waiters(now)
+        hungry = sum(lease.size == 0 and lease.want > 0 for lease in self._leases.values())
         return BudgetSnapshot(
             total=self._total,
             free=self.free,
             enforcing=sum(self._enforcing.values()),
             recovering=self.recovering,
-            waiting=len(self._waiting),
+            waiting=len(self._waiting) + hungry,
             leases=tuple((each.lease_id, each.holder, each.size, each.held) for each in self._leases.values()),
         )
 
     def _grant(self, holder: str, size: int, want: int, now: float) -> Grant:
         self._granted += 1
         lease_id = f"{self._name}/{self._granted}/{holder}"
-        self._add(Lease(lease_id, holder, size, 0, want, now + self._ttl_s))
+        self._add(Lease(lease_id, holder, size, 0, want, now + self._ttl_s, now, now))
         return Grant(lease_id, size, self._ttl_s)
 
     def _adopt(self, lease_id: str, holder: str, size: int, want: int, now: float) -> Lease | None:
         """Take over a lease of the manager before this one, as far as the budget goes."""
-        granted = min(size, self.free)
+        granted = min(size, max(0, self.free))
         taken = holder in self._by_holder or lease_id in self._enforcing
-        if not self.recovering or taken or granted < self._min:
+        # One whose holder waited for its turn holds nothing and goes on waiting.
+        if not self.recovering or taken or (granted < self._min and size > 0):
             return None
-        lease = Lease(lease_id, holder, granted, size, want, now + self._ttl_s)
+        lease = Lease(lease_id, holder, granted, size, want, now + self._ttl_s, now, now)
         self._add(lease)
         return lease
 
     def _resized(self, lease: Lease, now: float) -> int:
-        self._forget_waiters(now)
-        if self._waiting:
-            return min(lease.size, max(self._min, self._fair_share(now)))
-        if lease.want <= lease.size:
-            return max(self._min, lease.want)
         if self.recovering:
             return lease.size  # What looks free may be held under a lease that has not renewed yet.
+        shares = self._fair(now)
+        share = shares[lease.holder]
+        if share <= lease.size:
+            if lease.want == 0 and self.free >= 0 and not self._anybody_short(shares):
+                return min(lease.size, self._min)
+            return share
         # A lease that holds more than its size accounts for that much already.
-        return lease.size + max(0, min(lease.want - lease.size, self.free + lease.counted - lease.size))
+        grown = lease.size + max(0, min(share - lease.size, self.free + lease.counted - lease.size))
+        return grown if grown >= self._min else lease.size
 
-    def _fair_share(self, now: float) -> int:
-        """What each would have if those that wait had their part."""
-        self._forget_waiters(now)
-        holders = len(self._leases) + len(self._waiting)
-        return max(self._min, self._total // max(1, holders))
+    def _anybody_short(self, shares: dict[str, int]) -> bool:
+        return bool(self._waiting) or any(shares[lease.holder] > lease.size for lease in self._leases.values())
+
+    def _fair(self, now: float) -> dict[str, int]:
+        """Return the fair share of every holder and waiter, in the order in which they come."""
+        if self._shares is None or self._shared_at + SHARES_AGE_S <= now:
+            self._forget_waiters(now)
+            wants = {lease.holder: lease.want for lease in self._leases.values()}
+            wants.update({holder: waiter.want for holder, waiter in self._waiting.items()})
+            order = sorted(wants, key=lambda holder: self._turn(holder, now))
+            shares = fair_shares(self._total, [wants[holder] for holder in order], self._min)
+            self._shares, self._shared_at = dict(zip(order, shares, strict=True)), now
+        return self._shares
+
+    def _turn(self, holder: str, now: float) -> tuple[int, float]:
+        """Return the order in which it comes: whose turn it is, then who waits, then whose turn is over."""
+        lease = self._by_holder.get(holder)
+        if lease is None:
+            return 1, self._waiting[holder].since
+        if lease.size == 0:
+            return 1, lease.since
+        if now < lease.since + self._turn_s:
+            return 0, lease.since
+        return 2, -lease.since
+
+    def _is_silent(self, lease: Lease, now: float) -> bool:
+        return lease.renewed_at + self._silent_s <= now
 
     def _forget_waiters(self, now: float) -> None:
         """A waiter that has not asked for a whole term has gone."""
-        for holder, asked_at in list(self._waiting.items()):
-            if asked_at + self._ttl_s <= now:
+        for holder, waiter in list(self._waiting.items()):
+            if waiter.asked_at + self._ttl_s <= now:
                 del self._waiting[holder]
+                self._shares = None
 
     def _add(self, lease: Lease) -> None:
         assert len(lease.holder) <= HOLDER_MAX, lease.holder
         self._leases[lease.lease_id] = lease
         self._by_holder[lease.holder] = lease
+        self._shares = None
 
     def _drop(self, lease_id: str) -> None:
         lease = self._leases.pop(lease_id, None)
         if lease is not None and self._by_holder.get(lease.holder) is lease:
             del self._by_holder[lease.holder]
+        self._shares = None

@@ -37,6 +37,10 @@ _ILL_CLASSES = frozenset({"08", "53", "58"})
 _ILL_CODES = frozenset({"57P01", "57P02", "57P03", "57P04", "25006"})
 
 
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""All that asyncpg raises of its own. The last, of a session that the server ended at the moment it was used."""
+
+
 class Sign(Enum):
     """What the end of a statement, or of the try for a connection, tells of the server."""
 

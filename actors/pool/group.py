@@ -15,9 +15,11 @@ from typing import Any, Generic, TypeVar
 
 from actors.pool.connections import ConnectionPool
 from actors.pool.faults import RESOURCE, RETRY_AFTER_S
+from actors.pool.line import Priority
 from actors.pool.statement import BatchStatement
 from actors.runtime.coalescer import Coalescer
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, RowRejected, Unavailable
+from actors.runtime.tracing import SpanKind, child
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 Result = TypeVar("Result")
@@ -70,7 +72,11 @@ class GroupCommitter(Generic[Row, Result]):
         self._pool = pool
         self._statement = statement
         self._retry_s = retry_s
+        # Rows that are written are what payments wait for.
+        self._priority = Priority.URGENT if statement.writes else Priority.NORMAL
         self._stats = CommitterStats()
+        self._span_name = f"SQL {statement.name}"
+        self._attributes = {"db.system.name": "postgresql", "db.query.summary": statement.name}
         self._coalescer: Coalescer[Row, Result | None] = Coalescer(
             self._commit,
             name=statement.name,
@@ -173,8 +179,11 @@ class GroupCommitter(Generic[Row, Result]):
         statement = self._statement
         chosen = rows if len(indices) == len(rows) and type(indices) is range else [rows[index] for index in indices]
         try:
-            async with self._pool.acquire(self._retry_s, statement.name) as connection:
-                records = await connection.fetch(statement.sql, *zip(*chosen, strict=True))
+            with child(self._span_name, SpanKind.CLIENT, self._attributes) as span:
+                if span is not None:
+                    span.set_attribute("db.operation.batch.size", len(chosen))
+                async with self._pool.acquire(self._retry_s, statement.name, priority=self._priority) as connection:
+                    records = await connection.fetch(statement.sql, *zip(*chosen, strict=True))
         except DeadlineExceeded:
             # The wait for a connection was over; to the caller that is a bound, not its own deadline.
             raise Overloaded("database connections", RETRY_AFTER_S) from None

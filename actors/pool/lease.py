@@ -6,18 +6,25 @@ import asyncio
 import logging
 import os
 import secrets
+from contextlib import suppress
 from typing import Protocol
 
-from actors.pool.budget import HOLDER_MAX, Grant, Wait
+from actors.pool.budget import HOLDER_MAX, SILENT_S
 from actors.pool.connections import ConnectionPool
 from actors.pool.connector import Connector, PooledConnection
 from actors.pool.faults import NOT_LEASED, RESOURCE, RETRY_AFTER_S, Sign, tells
 from actors.pool.gate import Gate
+from actors.pool.messages import Grant, Renewed, Wait
+from actors.pool.sizing import Sizer
+from actors.pool.usage import Figures
 from actors.runtime.clock import Clock, SystemClock
 from actors.runtime.errors import ActorError, Unavailable
 
 # Five tries within the lease's term of five seconds.
 RENEW_INTERVAL_S = 1.0
+# While callers wait for a larger size, and when connections were given up.
+HURRIED_INTERVAL_S = 0.2
+FIGURES_INTERVAL_S = 5.0
 # A manager that has just started grants nothing for one term; twice that, and the process starts without.
 FIRST_GRANT_TIMEOUT_S = 10.0
 
@@ -31,11 +38,13 @@ class Manager(Protocol):
         """Lease up to ``want`` connections."""
         ...
 
-    async def renew(self, lease_id: str, holder: str, size: int, want: int) -> int:
-        """Prolong a lease and return its size; 0: it is lost."""
+    async def renew(
+        self, lease_id: str, holder: str, size: int, want: int, figures: Figures | None = None
+    ) -> Renewed | None:
+        """Prolong a lease and return its size; None: it is lost. ``figures``: those of its pool, now and then."""
         ...
 
-    async def release(self, lease_id: str) -> None:
+    async def release(self, lease_id: str, figures: Figures | None = None) -> None:
         """Give a lease back."""
         ...
 
@@ -50,8 +59,10 @@ def holder_name(name: str) -> str:
 class LeasedPool:
     """A connection pool whose size is leased from the manager, or fixed where there is none (tools and tests).
 
-    While the manager is away the pool goes on at its last size. A lease that was lost (this process stood still for
-    longer than its term) closes every connection and asks anew.
+    With ``least`` it asks for what its load needs, between that and ``want``, and for nothing where it has not been
+    used for long; what it is granted it opens ahead of its use. Without, it asks for ``want`` all the time. While the
+    manager is away the pool goes on at its last size. A lease that was lost (this process stood still for longer than
+    its term) closes every connection and asks anew.
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class LeasedPool:
         name: str,
         want: int,
         manager: Manager | None,
+        least: int | None = None,
         clock: Clock | None = None,
         renew_interval_s: float = RENEW_INTERVAL_S,
         gate: Gate | None = None,
@@ -71,15 +83,20 @@ class LeasedPool:
         self._name = name
         self._holder = holder_name(name)
         self._want = want
+        self._sizer = Sizer(least, want) if least is not None else None
         self._manager = manager
         self._clock = clock or SystemClock()
         self._interval_s = renew_interval_s
         self._lease: Grant | None = None
-        self._valid_until = 0.0
+        self._wanted_now = want
+        self._observed_at = float("-inf")
+        self._asked_at = 0.0
+        self._told_at = float("-inf")
         self._granted = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._step_lock = asyncio.Lock()
-        self.pool = ConnectionPool(self._connect, gate=gate)
+        self.pool = ConnectionPool(self._connect, gate=gate, pressed=self._pressed)
 
     @property
     def holder(self) -> str:
@@ -107,7 +124,7 @@ class LeasedPool:
         await self.pool.close()
         if self._manager is not None and self._lease is not None:
             try:
-                await self._manager.release(self._lease.lease_id)
+                await self._manager.release(self._lease.lease_id, self.pool.figures())
             except ActorError as error:
                 _logger.info("the lease of %s was not given back (%s); it runs out", self._holder, error)
 
@@ -118,7 +135,21 @@ class LeasedPool:
             except ActorError as error:
                 _logger.debug("the pool manager did not answer %s: %s", self._holder, error)
                 pause_s = self._interval_s
-            await asyncio.sleep(pause_s)
+            await self._pause(pause_s)
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait until the next step; not so long where there is something to tell."""
+        hurried_s = min(pause_s, HURRIED_INTERVAL_S)
+        await asyncio.sleep(hurried_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s - hurried_s):
+                await self._hurry.wait()
+        self._hurry.clear()
+
+    def _pressed(self) -> None:
+        """Tell the manager soon that callers wait for more, or that what was too much is closed."""
+        if self.pool.size < self._want:
+            self._hurry.set()
 
     async def _step(self) -> float:
         """Renew the lease, or ask for one; return the pause until the next step."""
@@ -127,30 +158,44 @@ class LeasedPool:
                 await self._renew(self._lease)
             if self._lease is None:
                 return await self._request()
-            return self._interval_s
+            # Callers without any connection wait for a turn that may come any moment.
+            return HURRIED_INTERVAL_S if self.pool.size == 0 and self.pool.waiting else self._interval_s
 
     async def _renew(self, lease: Grant) -> None:
         assert self._manager is not None
-        sent_at = self._clock.monotonic()
+        asked_at = self._clock.monotonic()
         may_hold = max(self.pool.size, self.pool.open)
-        size = await self._manager.renew(lease.lease_id, self._holder, may_hold, self._want)
-        if size == 0:
+        figures = self.pool.figures() if asked_at >= self._told_at + FIGURES_INTERVAL_S else None
+        renewed = await self._manager.renew(lease.lease_id, self._holder, may_hold, self._wanted(), figures)
+        if renewed is None:
             _logger.warning("the lease %s was lost", lease.lease_id)
             self._lease = None
             self.pool.resize(0)
             self.pool.renew()
-        else:
-            self._valid_until = sent_at + lease.ttl_s
-            self.pool.resize(size)
+            return
+        self._asked_at = asked_at
+        if figures is not None:
+            self._told_at = asked_at
+        self.pool.resize(renewed.size, asyncio.get_running_loop().time() + renewed.held_s)
+        self.pool.tend(keep=renewed.size if self._sizer is not None else 0)
+
+    def _wanted(self) -> int:
+        if self._sizer is None:
+            return self._want
+        now = asyncio.get_running_loop().time()
+        # The load of a moment is what one caller makes of it.
+        if now >= self._observed_at + HURRIED_INTERVAL_S / 2:
+            self._wanted_now, self._observed_at = self._sizer.observe(self.pool.load(), now), now
+        return self._wanted_now
 
     async def _request(self) -> float:
         assert self._manager is not None
-        sent_at = self._clock.monotonic()
-        answer = await self._manager.request(self._holder, self._want)
+        asked_at = self._clock.monotonic()
+        answer = await self._manager.request(self._holder, max(1, self._wanted_now))
         if isinstance(answer, Wait):
             return answer.retry_after_s
-        self._lease, self._valid_until = answer, sent_at + answer.ttl_s
-        self.pool.resize(answer.size)
+        self._lease, self._asked_at = answer, asked_at
+        self.pool.resize(answer.size, asyncio.get_running_loop().time())
         self._granted.set()
         return self._interval_s
 
@@ -158,9 +203,20 @@ class LeasedPool:
         if self._manager is None:
             return await self._dial(self._name)
         await self._revalidate()
-        if self._lease is None:
+        lease = self._lease
+        if lease is None:
             raise Unavailable(RESOURCE, NOT_LEASED, RETRY_AFTER_S)
-        return await self._dial(self._lease.lease_id)
+        connection = await self._dial(lease.lease_id)
+        try:
+            # It may have taken so long that the lease was given to others meanwhile.
+            await self._revalidate()
+        except BaseException:
+            connection.terminate()
+            raise
+        if self._lease is not lease:
+            connection.terminate()
+            raise Unavailable(RESOURCE, NOT_LEASED, RETRY_AFTER_S)
+        return connection
 
     async def _dial(self, application_name: str) -> PooledConnection:
         """Connect, and show the gate what came of it."""
@@ -176,8 +232,8 @@ class LeasedPool:
         return connection
 
     async def _revalidate(self) -> None:
-        """Before a new connection, ask about a lease that may have run out; a manager that is away does not forbid."""
-        if self._lease is None or self._clock.monotonic() < self._valid_until:
+        """Ask about a lease of which the manager may believe that it was left; one that is away does not forbid."""
+        if self._lease is None or self._clock.monotonic() < self._asked_at + min(SILENT_S, self._lease.ttl_s):
             return
         try:
             await self._step()

@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.pool.budget import ConnectionBudget, Enforcement, Grant
+from actors.pool.budget import ConnectionBudget
+from actors.pool.messages import Enforcement, Grant
 
 TOTAL = 12
 TTL_S = 5.0
@@ -67,16 +68,17 @@ class BudgetMachine(RuleBasedStateMachine):
             self.lives += 1
 
     @precondition(lambda self: self.holders)
-    @rule(pick=PICKS, want=WANTS, answer_lost=st.booleans(), closes=st.booleans())
+    @rule(pick=PICKS, want=st.one_of(st.just(0), WANTS), answer_lost=st.booleans(), closes=st.booleans())
     def renew(self, pick: int, want: int, answer_lost: bool, closes: bool) -> None:
         holder = self.some_holder(pick)
         may_hold = max(holder.limit, holder.open)
-        size = self.budget.renew(holder.lease_id, holder.name, may_hold, want, self.now)
+        renewed = self.budget.renew(holder.lease_id, holder.name, may_hold, want, self.now)
         if answer_lost:
             return
-        if size == 0:
+        if renewed is None:
             del self.holders[holder.name]
             return
+        size = renewed.size
         holder.limit = size
         holder.open = size if closes else max(holder.open, size)
 
@@ -90,7 +92,23 @@ class BudgetMachine(RuleBasedStateMachine):
         else:
             self.budget.release(holder.lease_id)
 
-    @rule(seconds=st.sampled_from([0.5, 2.0, TTL_S]), reachable=st.booleans())
+    @precondition(lambda self: self.holders)
+    @rule(pick=PICKS)
+    def kill(self, pick: int) -> None:
+        """A process dies; the system closes its connections."""
+        del self.holders[self.some_holder(pick).name]
+
+    @rule()
+    def patrol(self) -> None:
+        """Silent leases of which the server shows nothing are taken back. Who lives and has lost one asks first."""
+        seen = {holder.lease_id for holder in self.holders.values() if holder.open} | {*self.left_open}
+        silent = [lease_id for lease_id in self.budget.silent(self.now) if lease_id not in seen]
+        self.budget.vanished(silent, self.now)
+        for holder in list(self.holders.values()):
+            if holder.lease_id in silent:
+                del self.holders[holder.name]
+
+    @rule(seconds=st.sampled_from([0.5, 1.25, 2.0, TTL_S]), reachable=st.booleans())
     def pass_time(self, seconds: float, reachable: bool) -> None:
         """The manager ends what ran out, if it reaches the server."""
         self.now += seconds

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from actors.pool.budget import Grant, Wait
+from actors.pool.messages import Grant, Renewed, Wait
+from actors.pool.usage import Figures
 from actors.runtime.errors import Unavailable
 
 
@@ -15,7 +16,8 @@ class FakeConnection:
 
     def __init__(self, name: str = "fake") -> None:
         self.name = name
-        self.born = self.retire_at = 0.0
+        self.born = self.retire_at = self.lent_at = self.used_at = 0.0
+        self.known: list[str] = []
         self.closed = False
         self.in_transaction = False
         self.terminated = False
@@ -53,6 +55,13 @@ class FakeConnection:
         elif sql in ("COMMIT", "ROLLBACK"):
             self.in_transaction = False
         return sql.split()[0]
+
+    def known_statements(self) -> list[str]:
+        return list(self.known)
+
+    async def prepare_ahead(self, query: str, timeout_s: float) -> None:
+        await self.fetch(f"PREPARE {query}", timeout=timeout_s)
+        self.known.append(query)
 
     async def close(self, timeout: float) -> None:
         assert timeout > 0, "closing is bounded"
@@ -98,23 +107,31 @@ class FakeServer:
 class FakeManager:
     """Answers as scripted, the first call at once and the others when they may; remembers what it was asked."""
 
-    def __init__(self, *answers: Grant | Wait | int | Exception) -> None:
+    def __init__(self, *answers: Grant | Wait | Renewed | int | Exception) -> None:
         self.answers = list(answers)
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
         self.asked: list[tuple[Any, ...]] = []
+        self.told: list[Figures | None] = []
         self._changed = asyncio.Event()
 
     async def request(self, holder: str, want: int) -> Grant | Wait:
         answer: Grant | Wait = await self._next("request", holder, want)
         return answer
 
-    async def renew(self, lease_id: str, holder: str, size: int, want: int) -> int:
+    async def renew(
+        self, lease_id: str, holder: str, size: int, want: int, figures: Figures | None = None
+    ) -> Renewed | None:
         assert holder.startswith("test-")
-        answer: int = await self._next("renew", lease_id, size, want)
-        return answer
+        self.told.append(figures)
+        answer = await self._next("renew", lease_id, size, want)
+        if isinstance(answer, int):
+            return Renewed(answer) if answer else None
+        renewed: Renewed | None = answer
+        return renewed
 
-    async def release(self, lease_id: str) -> None:
+    async def release(self, lease_id: str, figures: Figures | None = None) -> None:
+        self.told.append(figures)
         await self._next("release", lease_id)
 
     async def wait_for(self, count: int) -> None:

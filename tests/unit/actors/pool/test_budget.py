@@ -6,7 +6,8 @@ import pickle
 
 import pytest
 
-from actors.pool.budget import HOLDER_MAX, ConnectionBudget, Enforcement, Grant, Wait
+from actors.pool.budget import HOLDER_MAX, SILENT_S, ConnectionBudget
+from actors.pool.messages import Enforcement, Grant, Renewed, Wait
 
 TTL_S = 5.0
 
@@ -24,6 +25,12 @@ def grant(budget: ConnectionBudget, holder: str, want: int, now: float = 0.0) ->
     return answer
 
 
+def renew(budget: ConnectionBudget, lease_id: str, holder: str, size: int, want: int, now: float) -> int | None:
+    """Return the size, None where the lease is lost."""
+    renewed = budget.renew(lease_id, holder, size, want, now)
+    return renewed.size if renewed is not None else None
+
+
 def sizes(budget: ConnectionBudget, now: float = 0.0) -> dict[str, int]:
     return {holder: size for _, holder, size, _ in budget.snapshot(now).leases}
 
@@ -39,8 +46,8 @@ def test_a_grant_never_passes_what_is_free() -> None:
     """The last one gets less than it wants."""
     budget = make()
     grant(budget, "a", 4)
-    assert grant(budget, "b", 20).size == 5  # its fair part of ten
-    assert budget.free == 1
+    assert grant(budget, "b", 20).size == 6
+    assert budget.free == 0
 
 
 def test_a_repeated_request_is_the_same_lease() -> None:
@@ -55,7 +62,7 @@ def test_nothing_free_is_a_wait() -> None:
     budget = make()
     grant(budget, "a", 10)
     answer = budget.request("b", 1, 0.0)
-    assert answer == Wait("every connection is leased", 1.0)
+    assert answer == Wait("every connection is leased", 0.1)
 
 
 def test_less_than_the_minimum_is_not_granted() -> None:
@@ -70,7 +77,7 @@ def test_a_waiting_holder_is_served_by_shrinking_the_others() -> None:
     budget = make()
     lease = grant(budget, "a", 10)
     budget.request("b", 10, 0.0)
-    assert budget.renew(lease.lease_id, "a", 10, 10, 1.0) == 5
+    assert renew(budget, lease.lease_id, "a", 10, 10, 1.0) == 5
     assert isinstance(budget.request("b", 10, 1.1), Wait), "a still holds ten"
     budget.renew(lease.lease_id, "a", 5, 10, 2.0)
     assert grant(budget, "b", 10, 2.1).size == 5
@@ -81,16 +88,16 @@ def test_a_holder_gets_its_wish_back_when_nobody_waits() -> None:
     budget = make()
     lease = grant(budget, "a", 10)
     budget.request("b", 10, 0.0)
-    assert budget.renew(lease.lease_id, "a", 10, 10, 1.0) == 5
+    assert renew(budget, lease.lease_id, "a", 10, 10, 1.0) == 5
     budget.renew(lease.lease_id, "a", 5, 10, 4.0)
-    assert budget.renew(lease.lease_id, "a", 5, 10, 0.0 + TTL_S) == 10
+    assert renew(budget, lease.lease_id, "a", 5, 10, 0.0 + TTL_S) == 10
 
 
 def test_a_holder_may_want_less() -> None:
     """It is given less from its next renewal on, never less than the minimum."""
     budget = make(min_per_holder=2)
     lease = grant(budget, "a", 8)
-    assert budget.renew(lease.lease_id, "a", 8, 1, 1.0) == 2
+    assert renew(budget, lease.lease_id, "a", 8, 1, 1.0) == 2
     assert budget.free == 2, "until it reports that it has come down"
     budget.renew(lease.lease_id, "a", 2, 1, 2.0)
     assert budget.free == 8
@@ -98,7 +105,7 @@ def test_a_holder_may_want_less() -> None:
 
 def test_a_renewal_of_an_unknown_lease_is_lost() -> None:
     """After the recovery nobody is believed."""
-    assert make().renew("gate/old/1/x", "x", 3, 3, 0.0) == 0
+    assert renew(make(), "gate/old/1/x", "x", 3, 3, 0.0) is None
 
 
 def test_a_released_lease_is_free_at_once() -> None:
@@ -132,7 +139,7 @@ def test_what_ran_out_while_it_shrank_counts_whole() -> None:
     budget = make()
     lease = grant(budget, "a", 10)
     budget.request("b", 10, 0.0)
-    assert budget.renew(lease.lease_id, "a", 10, 10, 1.0) == 5
+    assert renew(budget, lease.lease_id, "a", 10, 10, 1.0) == 5
     budget.expire(1.0 + TTL_S)
     assert (budget.free, budget.snapshot(1.0 + TTL_S).enforcing) == (0, 10)
 
@@ -142,7 +149,7 @@ def test_a_renewal_keeps_a_lease() -> None:
     budget = make()
     lease = grant(budget, "a", 3)
     for now in (4.0, 8.0, 12.0):
-        assert budget.renew(lease.lease_id, "a", 3, 3, now) == 3
+        assert renew(budget, lease.lease_id, "a", 3, 3, now) == 3
         assert budget.expire(now) == []
 
 
@@ -150,7 +157,7 @@ def test_a_late_renewal_saves_a_lease_that_nobody_has_ended() -> None:
     """As long as it still counts, nobody else can have been given its connections."""
     budget = make()
     lease = grant(budget, "a", 3)
-    assert budget.renew(lease.lease_id, "a", 3, 3, TTL_S + 1) == 3
+    assert renew(budget, lease.lease_id, "a", 3, 3, TTL_S + 1) == 3
     assert budget.expire(TTL_S + 1) == []
 
 
@@ -159,7 +166,7 @@ def test_a_lease_that_is_being_ended_is_lost_to_its_holder() -> None:
     budget = make()
     lease = grant(budget, "a", 3)
     budget.expire(TTL_S)
-    assert budget.renew(lease.lease_id, "a", 3, 3, TTL_S) == 0
+    assert renew(budget, lease.lease_id, "a", 3, 3, TTL_S) is None
     assert grant(budget, "a", 3, TTL_S).lease_id != lease.lease_id
 
 
@@ -174,16 +181,16 @@ def test_a_manager_that_restarted_grants_nothing_new() -> None:
 def test_a_manager_that_restarted_adopts_what_renews() -> None:
     """Its holders notice nothing."""
     budget = make(recovered=False)
-    assert budget.renew("gate/old/1/a", "a", 4, 4, 1.0) == 4
-    assert budget.renew("gate/old/2/b", "b", 6, 6, 1.0) == 6
+    assert renew(budget, "gate/old/1/a", "a", 4, 4, 1.0) == 4
+    assert renew(budget, "gate/old/2/b", "b", 6, 6, 1.0) == 6
     assert (budget.free, sizes(budget)) == (0, {"a": 4, "b": 6})
 
 
 def test_nobody_grows_during_the_recovery() -> None:
     """What looks free may be held by somebody who has not renewed yet."""
     budget = make(recovered=False)
-    assert budget.renew("gate/old/1/a", "a", 4, 10, 1.0) == 4
-    assert budget.renew("gate/old/2/b", "b", 6, 6, 1.0) == 6
+    assert renew(budget, "gate/old/1/a", "a", 4, 10, 1.0) == 4
+    assert renew(budget, "gate/old/2/b", "b", 6, 6, 1.0) == 6
 
 
 def test_a_lease_that_is_being_ended_is_not_adopted() -> None:
@@ -191,17 +198,17 @@ def test_a_lease_that_is_being_ended_is_not_adopted() -> None:
     budget = make(recovered=False)
     budget.renew("gate/old/1/a", "a", 4, 4, 0.0)
     budget.expire(TTL_S)
-    assert budget.renew("gate/old/1/a", "a", 4, 4, TTL_S) == 0
+    assert renew(budget, "gate/old/1/a", "a", 4, 4, TTL_S) is None
 
 
 def test_adoption_stops_at_the_budget() -> None:
     """A smaller budget than that of the manager before shrinks the last to renew, or refuses it."""
     budget = make(6, recovered=False)
-    assert budget.renew("gate/old/1/a", "a", 4, 4, 1.0) == 4
-    assert budget.renew("gate/old/2/b", "b", 4, 4, 1.0) == 2
-    assert budget.renew("gate/old/3/c", "c", 4, 4, 1.0) == 0
+    assert renew(budget, "gate/old/1/a", "a", 4, 4, 1.0) == 4
+    assert renew(budget, "gate/old/2/b", "b", 4, 4, 1.0) == 2
+    assert renew(budget, "gate/old/3/c", "c", 4, 4, 1.0) is None
     assert budget.free == -2, "b has yet to come down"
-    assert budget.renew("gate/old/2/b", "b", 2, 4, 2.0) == 2
+    assert renew(budget, "gate/old/2/b", "b", 2, 4, 2.0) == 2
     assert budget.free == 0
 
 
@@ -226,8 +233,80 @@ def test_the_longest_id_fits_the_server() -> None:
         budget.request("h" * (HOLDER_MAX + 1), 1, 0.0)
 
 
+def test_an_idle_holder_gives_up_all_for_one_that_waits() -> None:
+    """It can do without, and gets its part again when it wants some."""
+    budget = make(3)
+    idle = grant(budget, "a", 3)
+    assert renew(budget, idle.lease_id, "a", 3, 0, 1.0) == 1, "nobody waits: it keeps the least"
+    renew(budget, idle.lease_id, "a", 1, 0, 1.1)
+    other = grant(budget, "b", 3, 1.2)
+    assert other.size == 2
+    assert renew(budget, idle.lease_id, "a", 1, 0, 1.3) == 0, "b is short of one"
+    renew(budget, idle.lease_id, "a", 0, 0, 1.4)
+    assert renew(budget, other.lease_id, "b", 2, 3, 1.5) == 3
+    assert renew(budget, idle.lease_id, "a", 0, 3, 1.6) == 0, "there is none yet"
+    assert renew(budget, other.lease_id, "b", 3, 3, 1.7) == 2
+    renew(budget, other.lease_id, "b", 2, 3, 1.8)
+    assert renew(budget, idle.lease_id, "a", 0, 3, 1.9) == 1
+
+
+def test_more_processes_than_connections_take_turns() -> None:
+    """Who has had its turn makes way, and waits behind those that wait already."""
+    budget = make(1)
+    first = grant(budget, "a", 1)
+    assert isinstance(budget.request("b", 1, 0.5), Wait)
+    assert renew(budget, first.lease_id, "a", 1, 1, 1.0) == 1, "its turn lasts"
+    assert renew(budget, first.lease_id, "a", 1, 1, 2.0) == 0
+    assert isinstance(budget.request("b", 1, 2.1), Wait), "it is still open"
+    renew(budget, first.lease_id, "a", 0, 1, 2.2)
+    second = grant(budget, "b", 1, 2.3)
+    assert budget.snapshot(2.3).waiting == 1
+    assert renew(budget, second.lease_id, "b", 1, 1, 4.4) == 0
+    renew(budget, second.lease_id, "b", 0, 1, 4.5)
+    assert renew(budget, first.lease_id, "a", 0, 1, 4.6) == 1
+
+
+def test_a_silent_lease_of_which_the_server_shows_nothing_is_free() -> None:
+    """Its holder is dead, or asks before it connects. One that has renewed meanwhile stays."""
+    budget = make()
+    lost, kept = grant(budget, "a", 4), grant(budget, "b", 4)
+    assert budget.silent(SILENT_S - 0.1) == ()
+    assert budget.silent(SILENT_S) == (lost.lease_id, kept.lease_id)
+    renew(budget, kept.lease_id, "b", 4, 4, SILENT_S)
+    assert budget.vanished([lost.lease_id, kept.lease_id, "unknown"], SILENT_S + 0.1) == 1
+    assert budget.free == 6
+    assert renew(budget, lost.lease_id, "a", 4, 4, SILENT_S + 0.2) is None
+
+
+def test_a_smaller_limit_is_reached_as_holders_renew() -> None:
+    """Nothing is granted before, and all of it comes back with the limit."""
+    budget = make()
+    lease = grant(budget, "a", 8)
+    budget.limit(4)
+    assert budget.free == -4
+    assert isinstance(budget.request("b", 1, 0.1), Wait)
+    assert renew(budget, lease.lease_id, "a", 8, 8, 1.0) == 3, "b wants one"
+    renew(budget, lease.lease_id, "a", 3, 8, 1.1)
+    assert grant(budget, "b", 1, 1.2).size == 1
+    budget.limit(10)
+    assert renew(budget, lease.lease_id, "a", 3, 8, 2.0) == 8
+
+
+def test_a_window_without_connections_holds_everybody() -> None:
+    """They are told for how long, and keep their leases."""
+    budget = make()
+    lease = grant(budget, "a", 4)
+    budget.limit(0, held_until=30.0)
+    assert budget.renew(lease.lease_id, "a", 4, 4, 10.0) == Renewed(0, 20.0)
+    assert budget.request("b", 1, 29.5) == Wait("the server is being worked on", 0.5)
+    budget.renew(lease.lease_id, "a", 0, 4, 29.6)
+    budget.limit(10)
+    assert budget.renew(lease.lease_id, "a", 0, 4, 30.0) == Renewed(4)
+
+
 @pytest.mark.parametrize(
-    "message", [Grant("l", 1, 5.0), Wait("full", 1.0), Enforcement(None, frozenset("l")), make().snapshot(0.0)]
+    "message",
+    [Grant("l", 1, 5.0), Renewed(1, 2.0), Wait("full", 1.0), Enforcement(None, frozenset("l")), make().snapshot(0.0)],
 )
 def test_messages_cross_processes(message: object) -> None:
     """What the manager answers survives pickling."""

@@ -9,8 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from actors.pool import connections as module
+from actors.pool import backoff as module
 from actors.pool.connections import ConnectionPool
+from actors.pool.line import Priority
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, RowRejected, Unavailable
 from tests.unit.actors.pool.fakes import FakeServer, turns
 
@@ -253,9 +254,10 @@ async def test_an_old_connection_is_replaced(server: FakeServer) -> None:
     pool.give_back(used)
     await turns()
     assert (used.closed, idle.closed) == (True, False)
-    pool.resize(2)
+    pool.tend()
     await turns()
     assert idle.closed, "the lease's renewal looks after the idle ones"
+    assert pool.figures().closes == {"aged": 2}
     await pool.close()
 
 
@@ -374,3 +376,185 @@ async def test_closing_cuts_what_does_not_end(pool: ConnectionPool) -> None:
     assert connection.terminated
     pool.give_back(connection)
     assert pool.open == 0
+
+
+async def test_urgent_callers_come_first(pool: ConnectionPool) -> None:
+    """Before those that have waited longer."""
+    first, _ = await take(pool), await take(pool)
+    normal = asyncio.ensure_future(pool.take(5.0))
+    urgent = asyncio.ensure_future(pool.take(5.0, Priority.URGENT))
+    await turns()
+    pool.give_back(first)
+    assert await urgent is first
+    assert not normal.done()
+    normal.cancel()
+
+
+async def test_a_wait_that_cannot_be_met_is_refused_at_once(pool: ConnectionPool) -> None:
+    """By how long uses take of late; one with more time waits."""
+    for _ in range(200):
+        connection = await take(pool)
+        connection.lent_at -= 1.0
+        pool.give_back(connection)
+    first, _ = await take(pool), await take(pool)
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    with pytest.raises(Overloaded) as refused:
+        await take(pool, 0.4)
+    assert refused.value.retry_after_s == 1.0, "half a second, in HTTP's whole ones"
+    assert pool.figures().refused == {"hopeless": 1}
+    pool.give_back(first)
+    assert await waiter is first
+
+
+async def test_before_the_end_of_a_window_who_has_time_waits(pool: ConnectionPool) -> None:
+    """Others are refused with the time that is left, also those in line."""
+    now = asyncio.get_running_loop().time()
+    pool.resize(0)
+    pool.resize(0, now + 10)
+    patient = asyncio.ensure_future(pool.take(20.0))
+    await turns()
+    with pytest.raises(Unavailable, match="worked on") as refused:
+        await take(pool, 5.0)
+    assert refused.value.retry_after_s == pytest.approx(10, abs=0.5)
+    pool.resize(0, now + 30)
+    with pytest.raises(Unavailable, match="worked on"):
+        await patient
+    other = asyncio.ensure_future(pool.take(60.0))
+    await turns()
+    pool.resize(1)
+    assert not (await other).is_closed()
+
+
+async def test_an_idle_connection_that_does_not_answer_is_replaced(pool: ConnectionPool, server: FakeServer) -> None:
+    """Those that answer are kept, and nobody is lent one that is being asked."""
+    good, bad = await take(pool), await take(pool)
+    pool.give_back(good)
+    pool.give_back(bad)
+    good.used_at = bad.used_at = asyncio.get_running_loop().time() - 60
+    bad.answer = lambda _sql, _args: TimeoutError()
+    pool.tend()
+    assert pool.in_use == 0
+    third = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    assert await third is good
+    assert bad.terminated
+    assert pool.figures().closes == {"broken": 1}
+    pool.tend()
+    await turns()
+    assert len(server.connections) == 2
+
+
+async def test_one_used_a_moment_ago_is_not_probed(pool: ConnectionPool, server: FakeServer) -> None:
+    """Its use has shown that it lives."""
+    pool.give_back(await take(pool))
+    pool.tend()
+    await turns()
+    assert server.connections[0].statements == []
+
+
+async def test_connections_are_opened_and_prepared_ahead(pool: ConnectionPool, server: FakeServer) -> None:
+    """A new one knows what another has prepared, before anybody gets it."""
+    first = await take(pool)
+    first.known = ["SELECT 1", "SELECT 2"]
+    pool.tend(keep=2)
+    await turns()
+    assert (pool.open, pool.idle) == (2, 1)
+    assert server.connections[1].known == ["SELECT 2", "SELECT 1"], "the last used first"
+
+
+async def test_a_caller_that_waits_is_not_kept_for_preparing(pool: ConnectionPool, server: FakeServer) -> None:
+    """It prepares what it needs itself."""
+    first = await take(pool)
+    first.known = ["SELECT 1"]
+    second = await take(pool)
+    assert server.connections[1] is second
+    assert second.known == []
+
+
+async def test_a_statement_that_cannot_be_prepared_costs_nothing(pool: ConnectionPool, server: FakeServer) -> None:
+    """A connection that is lost meanwhile is ended."""
+    first = await take(pool)
+    first.known = ["SELECT old", "SELECT new"]
+    server.answer = lambda sql, _args: asyncpg.UndefinedTableError("old") if sql.endswith("old") else []
+    pool.tend(keep=2)
+    await turns()
+    assert server.connections[1].known == ["SELECT new"]
+    await asyncio.sleep(0.001)
+    pool.renew()
+    pool.resize(3)
+    await turns()
+    server.answer = lambda _sql, _args: ConnectionResetError("gone")
+    pool.tend(keep=2)
+    await turns()
+    assert server.connections[2].terminated
+    assert pool.open == 1
+
+
+async def test_the_lease_is_told_of_a_line(server: FakeServer) -> None:
+    """When somebody waits although all is open, and when what was too much is closed."""
+    told: list[int] = []
+    pool = ConnectionPool(server.connect, size=1, pressed=lambda: told.append(pool.open))
+    first = await take(pool)
+    assert told == []
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await turns()
+    assert told == [1]
+    waiter.cancel()
+    await turns()
+    pool.resize(0)
+    pool.give_back(first)
+    await turns()
+    assert told == [1, 0]
+    await pool.close()
+
+
+async def test_figures_count_what_happened(pool: ConnectionPool) -> None:
+    """Uses by operation, waits, connects, and what there is now."""
+    async with pool.acquire(5.0, "select"):
+        pass
+    first, second = await take(pool), await take(pool)
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    with pytest.raises(DeadlineExceeded):
+        await take(pool, 0.001)
+    pool.give_back(first)
+    pool.give_back(await waiter)
+    figures = pool.figures()
+    assert (figures.size, figures.in_use, figures.idle, figures.waiting) == (2, 1, 1, 0)
+    assert (figures.uses, figures.connects, figures.utilisation) == (3, 2, 0.5)
+    assert {name: histogram.count for name, histogram in figures.statements.items()} == {"select": 1, "transaction": 2}
+    assert figures.wait.count == 3, "two for their connection to be made, one for it to be given back"
+    assert figures.refused == {"late": 1}
+    pool.give_back(second)
+
+
+async def test_the_load_is_that_since_the_last_look(pool: ConnectionPool) -> None:
+    """Arrivals, the mean use, and the waits of all; those who wait now too."""
+    pool.load()
+    for _ in range(9):
+        connection = await take(pool)
+        connection.lent_at -= 0.01
+        pool.give_back(connection)
+    await take(pool), await take(pool)
+    waiter = asyncio.ensure_future(pool.take(5.0))
+    await asyncio.sleep(0.02)
+    load = pool.load()
+    assert load.service_s == pytest.approx(0.01, rel=0.3)
+    assert (load.busy, load.waiting) == (2, 1)
+    assert load.wait_p99_s >= 0.02
+    assert pool.load().arrival_rate == 0
+    waiter.cancel()
+
+
+async def test_the_longest_use_is_that_of_what_is_lent_now(pool: ConnectionPool) -> None:
+    """What hangs is seen before it ends; an idle connection is in nobody's use however old its last one is."""
+    assert pool.longest_use_s == 0
+    first = await take(pool)
+    await asyncio.sleep(0.02)
+    second = await take(pool)
+    assert pool.longest_use_s >= 0.02
+    pool.give_back(first)
+    assert pool.longest_use_s < asyncio.get_running_loop().time() - first.lent_at
+    pool.give_back(second)
+    await asyncio.sleep(0.02)
+    assert pool.longest_use_s == 0

@@ -132,7 +132,7 @@ async def test_lost_connections_open_it(bench: Bench) -> None:
         if bench.breaker.state is State.OPEN:
             break
         # The pool's own pause after a connection that could not be made.
-        bench.leased.pool._backoff_until = 0.0
+        bench.leased.pool._backoff.until = 0.0
     assert bench.breaker.state is State.OPEN
     dials = bench.server.dials
     with pytest.raises(Unavailable) as refused:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from actors.pool.budget import HOLDER_MAX, Grant, Wait
+from actors.pool.budget import HOLDER_MAX, SILENT_S
 from actors.pool.lease import LeasedPool, holder_name
+from actors.pool.messages import Grant, Renewed, Wait
+from actors.pool.usage import Figures
 from actors.runtime.clock import ManualClock
 from actors.runtime.errors import Unavailable
 from tests.unit.actors.pool.fakes import FakeManager, FakeServer, turns
@@ -166,8 +168,9 @@ async def test_stopping_closes_the_connections_and_then_gives_the_lease_back() -
         await manager.wait_for(2)
         seen: list[bool] = []
 
-        async def release(lease_id: str) -> None:
+        async def release(lease_id: str, figures: Figures | None = None) -> None:
             assert lease_id == "lease-1"
+            assert figures is not None
             seen.append(server.connections[0].closed)
 
         manager.release = release  # type: ignore[method-assign]
@@ -181,3 +184,64 @@ async def test_stopping_does_not_depend_on_the_manager() -> None:
         await lease.start()
         async with asyncio.timeout(5):
             await lease.stop()
+
+
+async def test_a_lease_follows_the_load() -> None:
+    """An unused one wants less and less; whoever waits for more makes it ask at once."""
+    clock, manager = ManualClock(), FakeManager(GRANT, *([Renewed(1)] * 50))
+    connector: Any = FakeServer()
+    lease = LeasedPool(connector, name="test", want=4, least=1, manager=manager, clock=clock, renew_interval_s=60.0)
+    await lease.start()
+    lease.pool.resize(1)
+    first = await lease.pool.take(1)
+    waiter = asyncio.ensure_future(lease.pool.take(5))
+    await manager.wait_for(2)
+    assert manager.asked[1][:2] == ("renew", "lease-1")
+    assert manager.asked[1][3] == 4
+    lease.pool.give_back(first)
+    lease.pool.give_back(await waiter)
+    await lease.stop()
+
+
+async def test_figures_are_told_now_and_then() -> None:
+    """With a renewal every five seconds, and at the end."""
+    clock, manager = ManualClock(), FakeManager(GRANT, 4, 4, 4)
+    async with leased(manager, clock=clock) as lease:
+        await lease.start()
+        await manager.wait_for(3)
+        clock.advance(5)
+        await manager.wait_for(4)
+    assert [figures is not None for figures in manager.told[:3]] == [True, False, True]
+    assert manager.told[-1] is not None
+
+
+async def test_without_a_connection_callers_wait_for_their_turn() -> None:
+    """The lease goes on, and they are served when it has some again."""
+    manager = FakeManager(GRANT, Renewed(0))
+    async with leased(manager) as lease:
+        await lease.start()
+        await manager.wait_for(3)
+        assert lease.pool.size == 0
+        taking = asyncio.ensure_future(lease.pool.take(5))
+        await turns()
+        assert not taking.done()
+        manager.answers.append(Renewed(2))
+        lease.pool.give_back(await taking)
+        assert lease.pool.size == 2
+
+
+async def test_a_connection_that_took_too_long_is_asked_about() -> None:
+    """The lease may have been given to others while it was made."""
+    clock, server = ManualClock(), FakeServer()
+    manager = FakeManager(GRANT, 0, Grant("lease-2", 3, 5.0))
+    async with leased(manager, server, clock, interval_s=60.0) as lease:
+        await lease.start()
+        server.may_connect.clear()
+        taking = asyncio.ensure_future(lease.pool.take(1))
+        await turns()
+        clock.advance(SILENT_S)
+        server.may_connect.set()
+        with pytest.raises(Unavailable):
+            await taking
+        assert server.connections[0].terminated
+        assert server.connections[0].name == "lease-1"

@@ -1,0 +1,1 @@
+"""The servers that a database URL names, and which of them may be written to."""
