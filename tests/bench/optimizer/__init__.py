@@ -1,0 +1,1 @@
+"""The query optimizer on databases that it has never seen."""
