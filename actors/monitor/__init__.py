@@ -1,0 +1,1 @@
+"""The monitor: what all processes measure, in one place, with a judgement."""

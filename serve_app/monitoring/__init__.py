@@ -1,0 +1,1 @@
+"""What the gateway measures of itself, and what it makes of that: which figures, levels, alerts and advice."""

@@ -1,0 +1,1 @@
+"""What the monitor costs, and how true it is."""
