@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 from actors.runtime.errors import DeadlineExceeded, OutcomeUnknown, Overloaded, Unavailable
+from actors.runtime.tracing import batch as batch_span
+from actors.runtime.tracing import current as current_span
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,13 +27,14 @@ SWEEP_INTERVAL_S = 0.025
 class _Entry(Generic[Item, Result]):
     """One submitted item on its way."""
 
-    __slots__ = ("deadline", "future", "item", "key")
+    __slots__ = ("deadline", "future", "item", "key", "traced")
 
     def __init__(self, item: Item, future: asyncio.Future[Result]) -> None:
         self.item = item
         self.future = future
         self.deadline: float | None = None
         self.key: Hashable = None
+        self.traced = current_span()
 
 
 class Coalescer(Generic[Item, Result]):
@@ -40,7 +43,8 @@ class Coalescer(Generic[Item, Result]):
     ``send`` gets a list of 1 to ``batch_max`` items and returns one outcome for each, in order; an exception object as
     an outcome fails that item alone, and ``send`` raising fails its whole batch. With ``key``, items of one key never
     share a batch nor are in flight together, and keep their order. Without ``writes`` what was sent changes nothing, so
-    no outcome is ever unknown. Bound to the loop of its first ``submit``.
+    no outcome is ever unknown. Bound to the loop of its first ``submit``. Where callers are traced, their batch is a
+    span with a link to each of theirs, and ``send`` runs within it.
     """
 
     def __init__(
@@ -162,7 +166,8 @@ class Coalescer(Generic[Item, Result]):
 
     async def _run(self, batch: list[_Entry[Item, Result]]) -> None:
         try:
-            outcomes = await self._send([entry.item for entry in batch])
+            with batch_span(self._name, [entry.traced for entry in batch]):
+                outcomes = await self._send([entry.item for entry in batch])
             assert len(outcomes) == len(batch), f"{self._name}: {len(outcomes)} outcomes for {len(batch)} items"
             self._deliver(batch, outcomes)
         except asyncio.CancelledError:

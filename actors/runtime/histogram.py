@@ -60,6 +60,13 @@ class Histogram:
         self.count += other.count
         self.total += other.total
 
+    def drain(self) -> Histogram:
+        """Return what was counted, and begin with nothing."""
+        drained = Histogram.__new__(Histogram)
+        drained._buckets, drained.count, drained.total = self._buckets, self.count, self.total
+        self._buckets, self.count, self.total = {}, 0, 0.0
+        return drained
+
     def since(self, earlier: Histogram) -> Histogram:
         """Return what was counted after ``earlier``, a copy of this at that time."""
         if self.count == earlier.count:
@@ -81,6 +88,10 @@ class Histogram:
             if rank < 0:
                 return math.exp(bucket / _PER_E) * (1 - RELATIVE_ERROR)
         return None
+
+    def buckets(self) -> list[tuple[float, int]]:
+        """Return the upper edge of each bucket with something in it, rising, and how much that is."""
+        return [(math.exp(bucket / _PER_E), self._buckets[bucket]) for bucket in sorted(self._buckets)]
 
     def up_to(self, bounds: Iterable[float]) -> list[int]:
         """Return how many numbers were no larger than each bound, whose edge is taken to be the nearest of a bucket."""

@@ -12,10 +12,10 @@ WINDOW_S = 10.0
 class RetryBudget:
     """Allow repeats up to ``share_max`` of the calls of the last ``window_s``, and ``reserve_per_s`` besides.
 
-    Guaranteed: in no ``window_s`` are more than ``share_max`` * its calls + ``reserve_per_s`` * ``window_s`` repeats
-    allowed, to the width of a bucket. The reserve is for who calls so seldom that its share would be less than one.
-    What is not used lapses with the window, so a quiet hour saves nothing up for a storm. Memory is constant; time is
-    an argument, in seconds of a monotonic clock.
+    Guaranteed: when a repeat is allowed, those of the last ``window_s`` are at most ``share_max`` * its calls +
+    ``reserve_per_s`` * ``window_s``, to the width of a bucket. The reserve is for who calls so seldom that its share
+    would be less than one. What is not used lapses with the window, so a quiet hour saves nothing up for a storm.
+    Memory is constant; time is an argument, in seconds of a monotonic clock.
 
     Source: Twitter Finagle, RetryBudget (a token bucket whose deposits lapse after ``ttl``, with ``percentCanRetry``
     and ``minRetriesPerSec``); Google, Site Reliability Engineering, "Handling Overload", per-client retry budget.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class ActorSpec:
     ``actor_class`` is ``Supervised``: its constructor takes the version of the code before ``arguments``.
     ``max_concurrency`` bounds the calls that run at once, ``max_pending_calls`` those that one handle may have open;
     beyond it callers get ``Overloaded``. ``resources`` are Ray's custom resources. ``packages`` are those whose code it
-    runs beside its own.
+    runs beside its own. ``spread``: it is one of several like it, which go to different machines as far as there are.
+    ``node``: by the id of Ray, the only one where it may be; it ends with that.
     """
 
     name: str
@@ -30,6 +32,8 @@ class ActorSpec:
     max_pending_calls: int = 1000
     resources: Mapping[str, float] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    spread: bool = False
+    node: str | None = None
 
     @property
     def code_version(self) -> str:
@@ -53,10 +57,20 @@ def create(spec: ActorSpec, namespace: str) -> Any:
         max_task_retries=0,
         max_concurrency=spec.max_concurrency,
         max_pending_calls=spec.max_pending_calls,
+        # Clients call some of them several times a second for as long as they live: to keep account of each call costs
+        # Ray's control store and dashboard more than it could tell anybody.
+        enable_task_events=False,
         # Actors decide; the work is done elsewhere. A whole CPU each would leave none for jobs.
         num_cpus=0,
         resources=dict(spec.resources) or None,
+        scheduling_strategy=_placement(spec),
     ).remote(spec.code_version, *spec.arguments)
+
+
+def _placement(spec: ActorSpec) -> str | NodeAffinitySchedulingStrategy:
+    if spec.node is not None:
+        return NodeAffinitySchedulingStrategy(spec.node, soft=False)
+    return "SPREAD" if spec.spread else "DEFAULT"
 
 
 def _sources(actor_class: type[Any], packages: Sequence[str]) -> list[Path]:

@@ -36,7 +36,7 @@ def test_nothing_is_saved_up() -> None:
 
 @given(steps=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 5), st.integers(0, 30)), max_size=40))
 def test_no_window_has_more(steps: list[tuple[float, int, int]]) -> None:
-    """Whenever it is looked at, the repeats of the last ten seconds are within the share and the reserve."""
+    """Whenever a repeat is allowed, those of the last ten seconds are within the share and the reserve."""
     budget, now = RetryBudget(share_max=0.2, reserve_per_s=0.5), 0.0
     calls, repeats = list[float](), list[float]()
     for pause_s, called, wanted in steps:
@@ -44,6 +44,8 @@ def test_no_window_has_more(steps: list[tuple[float, int, int]]) -> None:
         for _ in range(called):
             budget.called(now)
             calls.append(now)
-        repeats += [now for _ in range(wanted) if budget.allows(now)]
+        allowed = [now for _ in range(wanted) if budget.allows(now)]
+        repeats += allowed
         in_window = [at for at in repeats if at > now - 9]
-        assert len(in_window) <= 0.2 * len([at for at in calls if at > now - 10]) + 5
+        # Calls lapse before the repeats that they paid for, and then there are none until those have lapsed too.
+        assert not allowed or len(in_window) <= 0.2 * len([at for at in calls if at > now - 10]) + 5
