@@ -1,0 +1,1 @@
+"""How many replicas the gateway needs: pure, without Ray."""
