@@ -21,16 +21,19 @@ from urllib.parse import urlsplit
 
 import ray
 from ray import serve
-from ray.serve.config import HTTPOptions
+from ray.serve.config import AutoscalingConfig, HTTPOptions
 
 from cluster.bootstrapping import WHEN_INPUT_ENDS
+from cluster.cache_composition import cache_rings
 from cluster.cli.client import is_ready
-from cluster.composition import ACTOR_NAMESPACE, cache_rings, compose, gateway_config, gateway_name
+from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config, gateway_name
 from cluster.private_file import write_private
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings, runs_on_one_machine
 from cluster.supervisor import start_supervisor
 from cluster.topology import SUPERVISOR_NAME, cache_shards, desired_actors
+from serve_app.autoscaling import predictive
 from serve_app.deployment import APPLICATION, gateway
+from serve_app.logs import STANDARD_ERROR, configure_logging
 from serve_app.merchants.administration import create_key, is_valid_key
 from serve_app.merchants.secrets import MERCHANT_SCOPES, Scope
 from serve_app.storage.migrate import upgrade
@@ -45,6 +48,8 @@ _KEYS_FILE = "keys.json"
 def main() -> None:
     """Run every step and say what came of it."""
     settings = load_settings()
+    # What it says on standard output is for the launcher.
+    configure_logging(settings.log_level, STANDARD_ERROR)
     with _step("database is migrated"):
         asyncio.run(_migrate(settings))
     with _step("API keys are there"):
@@ -110,7 +115,15 @@ async def _keys(settings: Settings) -> dict[str, str]:
     keys = {name: await _key(settings, scopes, kept.get(name)) for name, scopes in wanted.items()}
     if keys != kept:
         write_private(file, json.dumps(keys, indent=1))
+    _leave_for_prometheus(file.parent, keys["admin_key"])
     return keys
+
+
+def _leave_for_prometheus(folder: Path, admin_key: str) -> None:
+    """Put the key for /metrics into a file that holds nothing else: Prometheus reads it there."""
+    metrics = folder / "metrics"
+    metrics.mkdir(mode=0o700, exist_ok=True)
+    write_private(metrics / "admin_key", admin_key)
 
 
 async def _key(settings: Settings, scopes: list[str], kept: str | None) -> str:
@@ -123,9 +136,19 @@ async def _key(settings: Settings, scopes: list[str], kept: str | None) -> str:
 
 
 def _deploy(settings: Settings) -> None:
-    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=settings.http_port, keep_alive_timeout_s=60))
-    application = gateway(gateway_config, replicas=settings.http_replicas)
+    # Replicas listen there too. On one machine HAProxy alone is public; on several, each one's HAProxy sends requests
+    # to the replicas of all, and the firewall keeps others from them.
+    host = "127.0.0.1" if runs_on_one_machine() or not settings.listens_publicly else "0.0.0.0"
+    serve.start(http_options=HTTPOptions(host=host, port=settings.http_port, keep_alive_timeout_s=60))
+    application = gateway(gateway_config, replicas=scaling_of(settings))
     serve.run(application, name=APPLICATION, route_prefix="/")
+
+
+def scaling_of(settings: Settings) -> int | AutoscalingConfig:
+    """Return how many replicas there are: a number, or between which numbers Serve scales them."""
+    if settings.most_replicas == settings.http_replicas:
+        return settings.http_replicas
+    return predictive(settings.http_replicas, settings.http_replicas_max)
 
 
 def _url(settings: Settings) -> str:

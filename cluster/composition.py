@@ -1,36 +1,28 @@
-"""Turns settings into what the processes of the gateway need. Called in each of them, so that no secret travels."""
+"""Turns settings into what the processes of the gateway need. Called in each of them, so that no secret travels.
+
+What needs more is composed beside this: the cache's actors, and tasks with the services behind them. So an actor loads
+what it uses, and starts the sooner.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from hashlib import blake2b
 
 import ray
 
-from actors.breaker.client import BreakerBoardClient
-from actors.cache.level2.journal import Journal
-from actors.cache.level2.redis_level import RedisLevel
-from actors.cache.level2.sealing import Sealer, derived_key, key_from_text
-from actors.pool.client import PoolManagerClient
+from actors.cache.level2.sealing import derived_key, key_from_text
 from actors.pool.database import Database
-from actors.scheduler.registry import Registry
-from actors.scheduler.store import PLANNER_SETTINGS, STATEMENT_TIMEOUT_S
-from cluster.redis_breakers import ToldRedisLevel
+from actors.pool.replicas.client import ReplicaMonitorClient
+from actors.pool.replicas.monitor import Servers
+from actors.pool.replicas.watch import ServerWatch
 from cluster.settings import Settings, load_settings, runs_on_one_machine
-from serve_app.caching.epochs import StoredEpochs
-from serve_app.caching.rings import StoredRings
-from serve_app.caching.sink import StoredSink
+from cluster.tracing_settings import tracing_config
 from serve_app.config import LIVE_PROCESSOR, TEST_PROCESSOR, GatewayConfig
-from serve_app.logs import configure_logging
-from serve_app.services import Services
-from serve_app.tasks.registry import registry
-from serve_app.write_behind import APPLIERS
 
 ACTOR_NAMESPACE = "easypay"
-_TASK_WORKER_CONNECTIONS = 4
-_SCHEDULER_CONNECTIONS = 2
-_TASK_DRAIN_S = 10.0
+
+# Held, for a task that nobody holds may be collected.
+_watches: list[ServerWatch] = []
 
 
 def gateway_config() -> GatewayConfig:
@@ -43,71 +35,26 @@ def database_url() -> str:
     return gateway_config().database_url
 
 
-def cache_epochs(shard: str) -> StoredEpochs:
-    """Return the epochs of a shard of that name."""
-    return StoredEpochs(database_url, shard)
+def owner_database_url() -> str:
+    """Return the URL of the role that owns the tables: it alone may make indexes."""
+    owner_url = load_settings().owner_url
+    assert owner_url is not None, "the database is set"
+    return owner_url.get_secret_value()
 
 
-def cache_rings(gateway: str) -> StoredRings:
-    """Return the ring of cache shards of a gateway."""
-    return StoredRings(database_url, gateway)
+def database_servers() -> Servers:
+    """Return where the database is."""
+    config = gateway_config()
+    return Servers(config.database_url, config.replica_urls)
 
 
-def cache_level() -> RedisLevel | None:
-    """Return the Redis that a shard of the cache uses, None where there is none."""
-    settings = load_settings()
-    if settings.redis_url is None or settings.sealing_key is None:
-        return None
-    key = key_from_text(settings.sealing_key.get_secret_value())
-    url = settings.redis_url.get_secret_value()
-    board = BreakerBoardClient(ACTOR_NAMESPACE)
-    return ToldRedisLevel(url, Sealer(key), board, pool_size=settings.redis_pool_size)
-
-
-def cache_write_behind(journal: str) -> tuple[Journal, StoredSink] | None:
-    """Return the journal of that name with its sink, None where there is no Redis to keep it."""
-    settings = load_settings()
-    if settings.redis_url is None or settings.sealing_key is None:
-        return None
-    sealer = Sealer(key_from_text(settings.sealing_key.get_secret_value()))
-    return (
-        Journal(settings.redis_url.get_secret_value(), sealer, name=journal),
-        StoredSink(_open_sink_database, journal, APPLIERS),
-    )
-
-
-async def _open_sink_database() -> Database:
-    manager = PoolManagerClient(ACTOR_NAMESPACE)
-    return await Database.open(database_url(), name="cache-sink", manager=manager, want=1)
-
-
-def task_registry() -> Registry[Services]:
-    """Return the functions that run as tasks."""
-    return registry
-
-
-@asynccontextmanager
-async def task_services() -> AsyncIterator[Services]:
-    """Open what tasks work with."""
-    configure_logging()
-    services = await Services.open(gateway_config(), name="task-worker", connections=_TASK_WORKER_CONNECTIONS)
-    try:
-        yield services
-        await services.drain(_TASK_DRAIN_S)
-    finally:
-        await services.close()
-
-
-async def open_task_database() -> Database:
-    """Open the database as the task scheduler uses it."""
-    return await Database.open(
-        database_url(),
-        name="task-scheduler",
-        manager=PoolManagerClient(ACTOR_NAMESPACE),
-        want=_SCHEDULER_CONNECTIONS,
-        command_timeout_s=STATEMENT_TIMEOUT_S,
-        settings=PLANNER_SETTINGS,
-    )
+def watched(database: Database) -> Database:
+    """Give up its connections to a primary that was replaced, for as long as this process lives."""
+    if database_servers().are_many():
+        watch = ServerWatch(ReplicaMonitorClient(ACTOR_NAMESPACE), on_promotion=database.pool.renew)
+        watch.start()
+        _watches.append(watch)
+    return database
 
 
 def node_host() -> str:
@@ -136,6 +83,9 @@ def compose(settings: Settings) -> GatewayConfig:
     assert settings.api_key_pepper is not None
     return GatewayConfig(
         database_url=settings.database_url.get_secret_value(),
+        replica_urls=tuple(url.get_secret_value() for url in settings.database_replica_urls),
+        replica_lag_max_s=settings.database_replica_lag_max_s,
+        replica_connections=settings.database_replica_pool_size,
         api_key_pepper=settings.api_key_pepper.get_secret_value().encode(),
         actor_namespace=ACTOR_NAMESPACE,
         processor_url=settings.processor_url.get_secret_value() if settings.processor_url else None,
@@ -158,7 +108,8 @@ def compose(settings: Settings) -> GatewayConfig:
         cache_shards=settings.cache_shards,
         has_journals=settings.cache_shards > 0 and None not in (settings.redis_url, settings.sealing_key),
         near_cache_bytes=settings.near_cache_bytes,
-        replicas=settings.http_replicas,
+        # Each one's part of a limit holds however many there are.
+        replicas=settings.most_replicas,
         rate_limit_per_minute=settings.rate_limit_per_minute,
         rate_limit_unauthenticated_per_minute=settings.rate_limit_unauthenticated_per_minute,
         # Without a proxy that is trusted, every address may be that of one which forwards for many.
@@ -167,6 +118,15 @@ def compose(settings: Settings) -> GatewayConfig:
         webhook_key=_webhook_key(settings),
         webhook_allow_loopback=settings.webhook_allow_loopback,
         takes_live_keys=not settings.listens_publicly or settings.tls_certificate is not None,
+        redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
+        database_owner_url=settings.owner_url.get_secret_value() if settings.owner_url else None,
+        gateway=gateway_name(settings),
+        log_level=settings.log_level,
+        task_retention_days=settings.task_retention_days,
+        maintenance_mode=settings.maintenance_mode,
+        horizon_max_s=settings.maintenance_horizon_max_s,
+        monitoring_enabled=settings.performance_monitoring_enabled,
+        tracing=tracing_config(settings),
     )
 
 

@@ -50,6 +50,7 @@ class DataDir:
         self.run = self.path / "run"
         self.logs = self.path / "logs"
         self.postgres = self.path / "postgres"
+        self.postgres_primary_file = self.path / "postgres_primary"
         self.redis = self.path / "redis"
         self.programs = self.path / "programs"
         self.lock_file = self.run / "lock"

@@ -42,6 +42,8 @@ class LaunchOptions:
     data_dir: str
     port: int | None = None
     replicas: int | None = None
+    db_replicas: int | None = None
+    synchronous: bool | None = None
     bootstrap_command: Sequence[str] = DEFAULT_COMMAND
 
     def to_json(self) -> str:
@@ -58,7 +60,12 @@ async def launch(options: LaunchOptions, report: Reporter) -> int:
     """Run a gateway until a signal ends it, and return the exit status. Everything is down on return."""
     data = DataDir(Path(options.data_dir))
     try:
-        settings = read_environment(http_port=options.port, http_replicas=options.replicas)
+        settings = read_environment(
+            http_port=options.port,
+            http_replicas=options.replicas,
+            database_replicas=options.db_replicas,
+            database_synchronous=options.synchronous,
+        )
         data.create()
         with data.locked():
             fault = await _run(data, settings, options, report)

@@ -14,19 +14,21 @@ from cluster.bootstrapping import Bootstrap
 from cluster.data_dir import DataDir
 from cluster.embedded import postgres, redis
 from cluster.embedded.account import open_way, servers_account
-from cluster.embedded.postgres import EmbeddedPostgres
+from cluster.embedded.postgres import EmbeddedPostgres, sockets_folder
 from cluster.embedded.postgres_roles import Role
+from cluster.embedded.postgres_servers import REPLICAS_MAX, PrimaryFile, ServerSet, server_names
 from cluster.embedded.redis import EmbeddedRedis
 from cluster.instance import marks
 from cluster.ports import PortBook
 from cluster.processes import Child
 from cluster.ray_head import RayHead, RayPorts, choose_ingress_ports
-from cluster.settings import Settings
+from cluster.settings import Settings, SettingsError
 from cluster.spawning import Account
 
 # What a person calls each child.
 LABELS = {
     postgres.NAME: "PostgreSQL",
+    **{f"{postgres.NAME}-{number}": f"PostgreSQL {number}" for number in range(2, REPLICAS_MAX + 2)},
     redis.NAME: "Redis",
     ray_head.NAME: "Ray",
     bootstrapping.NAME: "Gateway",
@@ -75,7 +77,8 @@ def assemble(
 ) -> LocalGateway:
     """Choose ports, complete the settings and write them for Ray's processes; starts nothing.
 
-    The caller holds the lock of the data directory. Raises NoAccount, NoFreePort, FileNotFoundError (no HAProxy).
+    The caller holds the lock of the data directory. Raises SettingsError, NoAccount, NoFreePort, FileNotFoundError (no
+    HAProxy).
     """
     book = PortBook(data.ports_file)
     servers = _embedded_servers(data, settings, book, tell)
@@ -101,23 +104,40 @@ def assemble(
 def _embedded_servers(
     data: DataDir, settings: Settings, book: PortBook, tell: Callable[[str], None]
 ) -> list[EmbeddedPostgres | EmbeddedRedis]:
+    if settings.database_url is not None and settings.database_replicas > 0:
+        raise SettingsError(
+            "DATABASE_REPLICAS: DATABASE_URL names a server; name its replicas in DATABASE_REPLICA_URLS"
+        )
     wanted = {postgres.NAME: settings.database_url is None, redis.NAME: settings.redis_url is None}
     account = _prepare_account(data, tell) if any(wanted.values()) else None
     servers: list[EmbeddedPostgres | EmbeddedRedis] = []
     if wanted[postgres.NAME]:
-        servers.append(
-            EmbeddedPostgres(
-                data,
-                port=book.port(postgres.NAME),
-                connections=settings.connection_budget,
-                account=account,
-                marks=marks(data.instance, postgres.NAME),
-            )
-        )
+        servers += postgres_servers(data, settings, book, account)
     if wanted[redis.NAME]:
         mark = marks(data.instance, redis.NAME)
         servers.append(EmbeddedRedis(data, port=book.port(redis.NAME), account=account, marks=mark))
     return servers
+
+
+def postgres_servers(
+    data: DataDir, settings: Settings, book: PortBook, account: Account | None
+) -> list[EmbeddedPostgres]:
+    """Return the primary and its replicas."""
+    primary = PrimaryFile(data.postgres_primary_file)
+    ports = {name: book.port(name) for name in server_names(settings.database_replicas, primary.read())}
+    together = ServerSet(ports, sockets_folder(data, account), primary, settings.database_synchronous)
+    return [
+        EmbeddedPostgres(
+            data,
+            port=port,
+            connections=settings.connection_budget,
+            account=account,
+            marks=marks(data.instance, name),
+            name=name,
+            servers=together,
+        )
+        for name, port in ports.items()
+    ]
 
 
 def _prepare_account(data: DataDir, tell: Callable[[str], None]) -> Account | None:
@@ -134,6 +154,7 @@ def _complete(data: DataDir, settings: Settings, servers: Sequence[EmbeddedPostg
             case EmbeddedPostgres():
                 values["database_url"] = server.url(Role.APP, by_socket=True)
                 values["database_owner_url"] = server.url(Role.OWNER)
+                values["database_replica_urls"] = tuple(server.replica_urls(Role.APP))
             case EmbeddedRedis():
                 values["redis_url"] = server.url
     for name in ("api_key_pepper", "sealing_key"):

@@ -85,6 +85,10 @@ class RayHead:
         self.folder = data.short_folder("ray", below=_SOCKET_BYTES) / "t"
 
     @property
+    def _control_store(self) -> Path:
+        return self._data.run / "control_store"
+
+    @property
     def address(self) -> str:
         """Where a driver joins.
 
@@ -111,6 +115,8 @@ class RayHead:
         """End what an earlier head left behind and thin out its old logs."""
         await asyncio.to_thread(self._end_leftovers)
         self._remove_old_sessions()
+        # It outlives the control store, not Ray: actors of an earlier run have no process any more.
+        shutil.rmtree(self._control_store, ignore_errors=True)
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
         return Launch(
             command=self._command(),
@@ -147,14 +153,13 @@ class RayHead:
             "metrics-export-port": ports.metrics,
             "ray-client-server-port": ports.client,
             "temp-dir": self.folder,
-            "num-cpus": logical_cpus(os.cpu_count() or 1),
+            "num-cpus": logical_cpus(os.cpu_count() or 1, self._settings.most_replicas),
             "object-store-memory": _OBJECT_STORE_BYTES,
             "include-dashboard": "true",
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
-        # The script `ray` beside our Python, but found by import: it works in any kind of installation.
-        script = "from ray.scripts.scripts import main; main()"
-        return [sys.executable, "-c", script, "start", "--head", "--block", "--disable-usage-stats", *arguments]
+        ray = [sys.executable, "-m", "cluster.control_store"]
+        return [*ray, "start", "--head", "--block", "--disable-usage-stats", *arguments]
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -167,6 +172,9 @@ class RayHead:
             "DASHBOARD_METRIC_PORT": str(self._ports.dashboard_metrics),
             "AUTOSCALER_METRIC_PORT": str(self._ports.autoscaler_metrics),
             SETTINGS_FILE_VARIABLE: str(self._data.settings_file),
+            # On disk, so that a control store that is started again knows of every node and actor.
+            "RAY_gcs_storage": "rocksdb",
+            "RAY_gcs_storage_path": str(self._control_store),
         }
 
     def _remove_old_sessions(self) -> None:
@@ -187,8 +195,9 @@ _BEHAVIOUR = {
 
 
 def _inherited() -> dict[str, str]:
-    # Ray's variables of whoever called us may belong to another cluster.
-    foreign = re.compile(r"RAY_|DASHBOARD_METRIC_PORT$|AUTOSCALER_METRIC_PORT$")
+    # Ray's variables of whoever called us may belong to another cluster. OpenTelemetry's are in our settings, and Ray's
+    # own use of it, which sends metrics to itself, would take them for its own, keys of the collector included.
+    foreign = re.compile(r"RAY_|OTEL_|DASHBOARD_METRIC_PORT$|AUTOSCALER_METRIC_PORT$")
     return {name: value for name, value in os.environ.items() if not foreign.match(name)}
 
 
@@ -204,10 +213,11 @@ def ingress_options(settings: Settings) -> IngressOptions:
     )
 
 
-def logical_cpus(cores: int) -> int:
-    """Return how many processors Ray is told that it has.
+def logical_cpus(cores: int, replicas: int) -> int:
+    """Return how many processors Ray is told that it has, where there are so many replicas at most.
 
     They are Ray's unit of admission, nothing is bound to a core. Replicas and actors mostly wait, so there are more
-    than cores: enough that a job always finds some free beside them.
+    than cores: enough that a job always finds some free beside them, and a redeploy room for the replicas that serve
+    before those that they replace are gone.
     """
-    return max(8, 4 * cores)
+    return max(8, 4 * cores, 2 * replicas)

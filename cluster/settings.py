@@ -28,10 +28,17 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from actors.cache.sharding.stored import SHARDS_MAX
+from actors.pool.windows import WeeklyWindow
+from cluster.embedded.postgres_servers import REPLICAS_MAX
 from cluster.private_file import write_private
+from cluster.tracing_settings import TracingSettings
+from serve_app.config import LogLevel
 from serve_app.domain.money import AMOUNT_MINOR_MAX
 
 SETTINGS_FILE_VARIABLE = "EASYPAY_SETTINGS_FILE"
+
+# Replicas of one gateway at most: each has a port of the ingress, and leaves some to those that it takes over from.
+REPLICAS_BOUND = 64
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -71,7 +78,7 @@ HttpUrl = Annotated[SecretStr, _url_of("http", "https")]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_check_webhook_secret)]
 
 
-class Settings(BaseSettings):
+class Settings(TracingSettings):
     """Hold every setting of one gateway. A field's name in upper case is its name in the environment."""
 
     model_config = SettingsConfigDict(
@@ -86,6 +93,21 @@ class Settings(BaseSettings):
     # Together the connections that all processes of the gateway may hold.
     database_pool_size: PositiveInt = 20
     database_max_overflow: Annotated[int, Field(ge=0)] = 30
+    # How far a replica may be behind to answer lists, and how many connections each process may hold to each replica.
+    database_replica_lag_max_s: Annotated[float, Field(gt=0, le=300)] = 5.0
+    database_replica_pool_size: PositiveInt = 4
+    # Replicas of the embedded server, and whether a commit is acknowledged only once one of them has it on disk.
+    database_replicas: Annotated[int, Field(ge=0, le=REPLICAS_MAX)] = 0
+    database_synchronous: bool = False
+
+    # Each week the gateway leaves connections to who works on the server: "sun 03:00 30m 10" is from 03:00 UTC on for
+    # 30 minutes, with 10 left to it ("daily" for every day, 0 connections: its work is held). Separated by commas.
+    database_maintenance_windows: Annotated[tuple[str, ...], NoDecode] = ()
+
+    # `auto`: vacuums, statistics and rebuilds of indexes by what the statistics say. `watch`: shown, and left alone.
+    maintenance_mode: Literal["auto", "watch"] = "auto"
+    # For how long a session of the gateway may keep dead rows from being removed before it is ended.
+    maintenance_horizon_max_s: Annotated[float, Field(ge=60, le=86_400)] = 600.0
 
     redis_url: RedisUrl | None = None
     redis_pool_size: PositiveInt = 10
@@ -100,6 +122,8 @@ class Settings(BaseSettings):
     http_port: Annotated[int, Field(ge=1, le=65_535)] = 8000
     # Two is where the prototype was quickest on two cores: 4,170 payments/s against 3,640 with one.
     http_replicas: PositiveInt = 2
+    # Above `http_replicas`: as many as the load needs, from those to these. 0: always as many as those.
+    http_replicas_max: Annotated[int, Field(ge=0, le=REPLICAS_BOUND)] = 0
     # Networks of load balancers whose X-Forwarded-For is believed.
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     # A PEM file with chain and key; with it the public port speaks TLS.
@@ -110,6 +134,10 @@ class Settings(BaseSettings):
     # Processes that run tasks, and for how many days what has ended is kept; dead letters ten times as long.
     task_workers: Annotated[int, Field(ge=1, le=64)] = 2
     task_retention_days: Annotated[int, Field(ge=1, le=365)] = 7
+
+    # Looks for indexes that the workload lacks or pays for in vain: "advise" tells, "auto" makes and drops its own.
+    query_optimizer: Literal["off", "advise", "auto"] = "auto"
+    query_optimizer_interval_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 60
 
     processor_url: HttpUrl | None = None
     live_processor_url: HttpUrl | None = None
@@ -126,6 +154,8 @@ class Settings(BaseSettings):
     performance_monitoring_enabled: bool = True
     # The utilisation of any bounded resource above which it alerts.
     performance_alert_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    # Where alerts are posted as JSON when they fire and when they have resolved; they are in the log in any case.
+    alert_webhook_url: HttpUrl | None = None
     max_queue_size: PositiveInt = 1000
     # 0: adaptive.
     max_workers: Annotated[int, Field(ge=0)] = 0
@@ -139,19 +169,26 @@ class Settings(BaseSettings):
     # What a merchant without a fee schedule pays for each captured payment: a share, and a fixed amount in minor units.
     settlement_fee_basis_points: Annotated[int, Field(ge=0, le=10_000)] = 290
     settlement_fee_fixed_minor: Annotated[int, Field(ge=0, le=AMOUNT_MINOR_MAX)] = 30
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: LogLevel = "info"
 
     # Keys the hashes under which API keys are stored. At least 32 bytes of text.
     api_key_pepper: Annotated[SecretStr, Field(min_length=32)] | None = None
     # Seals secrets at rest (AES-256): 32 bytes in URL-safe base64.
     sealing_key: Annotated[SecretStr, Field(min_length=43)] | None = None
 
-    @field_validator("database_replica_urls", "trusted_proxies", mode="before")
+    @field_validator("database_replica_urls", "database_maintenance_windows", "trusted_proxies", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("database_maintenance_windows")
+    @classmethod
+    def _check_windows(cls, windows: tuple[str, ...]) -> tuple[str, ...]:
+        for window in windows:
+            WeeklyWindow.parse(window)
+        return windows
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -170,7 +207,15 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_replicas_have_primary(self) -> Self:
         if self.database_replica_urls and self.database_url is None:
-            raise ValueError("DATABASE_REPLICA_URLS needs DATABASE_URL: the embedded server has no replicas")
+            raise ValueError("DATABASE_REPLICA_URLS needs DATABASE_URL; the embedded server's are DATABASE_REPLICAS")
+        if self.database_synchronous and self.database_replicas == 0:
+            raise ValueError("DATABASE_SYNCHRONOUS needs DATABASE_REPLICAS: somebody has to confirm")
+        return self
+
+    @model_validator(mode="after")
+    def _check_bounds_of_replicas(self) -> Self:
+        if self.http_replicas_max and self.http_replicas_max < self.http_replicas:
+            raise ValueError("HTTP_REPLICAS_MAX is less than HTTP_REPLICAS")
         return self
 
     @model_validator(mode="after")
@@ -197,6 +242,11 @@ class Settings(BaseSettings):
     def connection_budget(self) -> int:
         """The connections that all processes of the gateway may hold together at one server."""
         return self.database_pool_size + self.database_max_overflow
+
+    @property
+    def most_replicas(self) -> int:
+        """How many processes serve HTTP at most."""
+        return max(self.http_replicas, self.http_replicas_max)
 
     @property
     def owner_url(self) -> SecretStr | None:

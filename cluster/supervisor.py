@@ -19,6 +19,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from actors.runtime.spec import ActorSpec, create
+from cluster.process_logs import set_up_logging
 
 _logger = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class SupervisorActor:
     """Keeps the actors of one gateway."""
 
     def __init__(self, code_version: str, specs: Sequence[ActorSpec], group: ActorGroup | None, namespace: str) -> None:
+        set_up_logging()
         self._code_version = code_version
         self._specs = {spec.name: spec for spec in specs}
         self._desired = {spec.name: spec.code_version for spec in specs}

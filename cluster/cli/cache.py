@@ -14,7 +14,7 @@ from rich.table import Table
 from actors.cache.sharding.stored import SHARDS_MAX
 from cluster.cli.client import request
 from cluster.cli.options import DataDirOption, JsonOption, data_dir, fail, messages, results
-from cluster.state import StateFile
+from cluster.cli.running import running_state
 
 _MIB = 1024 * 1024
 _PATH = "/ops/api/cache"
@@ -133,7 +133,7 @@ def call_operations(directory: Path | None, path: str, body: dict[str, Any] | No
 def _facts(directory: Path | None) -> dict[str, Any] | None:
     """Return what the launcher knows of its gateway, None where none runs."""
     data = data_dir(directory)
-    state = StateFile(data.state_file).read() if data.holder() is not None else None
+    state = running_state(data)
     return None if state is None or "admin_key" not in state["facts"] else state["facts"]
 
 

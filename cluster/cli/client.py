@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
 import urllib.error
@@ -45,7 +46,15 @@ def request(
     data = None if body is None else json.dumps(body).encode()
     message = urllib.request.Request(url, data, headers)
     try:
-        with urllib.request.urlopen(message, timeout=timeout_s, context=_tls_context(url)) as response:
+        return _ask(message, timeout_s)
+    except http.client.HTTPException as broken:
+        # A connection that ends within an answer is no OSError there, and is one for whoever asks.
+        raise ConnectionError(f"the answer broke off: {broken!r}") from broken
+
+
+def _ask(message: urllib.request.Request, timeout_s: float) -> Answer:
+    try:
+        with urllib.request.urlopen(message, timeout=timeout_s, context=tls_context(message.full_url)) as response:
             return Answer(response.status, _decode(response.read()))
     except urllib.error.HTTPError as error:
         # An answer like any other: a decline is a 402.
@@ -53,8 +62,12 @@ def request(
             return Answer(error.code, _decode(error.read()))
 
 
-def _tls_context(url: str) -> ssl.SSLContext:
-    """Return how to verify the gateway's certificate: on loopback not at all, for no certificate names that address."""
+def tls_context(url: str) -> ssl.SSLContext:
+    """Return how to verify the gateway's certificate: on loopback not at all, for no certificate names that address.
+
+    Elsewhere by the authorities that this machine trusts; those of a file instead where SSL_CERT_FILE names one, as
+    for one of your own.
+    """
     context = ssl.create_default_context()
     if urlsplit(url).hostname in LOOPBACK_HOSTS:
         context.check_hostname = False

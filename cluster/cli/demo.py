@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from cluster.cli.client import Answer, request
 from cluster.cli.options import DataDirOption, data_dir, fail, results
-from cluster.state import StateFile
+from cluster.cli.running import running_state
 
 _FINAL_S = 15.0
 _POLL_S = 0.25
@@ -27,7 +27,7 @@ _PAYMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
 def demo(directory: DataDirOption = None) -> None:
     """Take a few payments, refund a part of one, and show what became of each."""
     data = data_dir(directory)
-    state = StateFile(data.state_file).read() if data.holder() else None
+    state = running_state(data)
     if state is None or not state["ready"]:
         fail(f"no gateway is ready on {data.path}; start one with `easypay up`")
     try:

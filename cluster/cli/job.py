@@ -16,7 +16,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from rich.console import Console
 
 from cluster.cli.options import DataDirOption, data_dir, fail, messages
-from cluster.state import StateFile
+from cluster.cli.running import running_state
 
 _FAILED = 2
 
@@ -41,7 +41,7 @@ def job(
     on where it was.
     """
     data = data_dir(directory)
-    state = StateFile(data.state_file).read() if data.holder() is not None else None
+    state = running_state(data)
     if state is None:
         fail(f"no gateway runs on {data.path}", _FAILED)
     try:

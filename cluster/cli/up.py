@@ -36,6 +36,20 @@ def up(
     replicas: Annotated[
         int | None, typer.Option(help="HTTP replicas. Default: $HTTP_REPLICAS, else 2.", show_default=False)
     ] = None,
+    db_replicas: Annotated[
+        int | None,
+        typer.Option(
+            help="Replicas of the embedded PostgreSQL. Default: $DATABASE_REPLICAS, else 0.", show_default=False
+        ),
+    ] = None,
+    synchronous: Annotated[
+        bool | None,
+        typer.Option(
+            "--synchronous",
+            help="A commit is acknowledged once a replica has it too. Default: $DATABASE_SYNCHRONOUS.",
+            show_default=False,
+        ),
+    ] = None,
     directory: DataDirOption = None,
     bootstrap: Annotated[
         str | None, typer.Option(hidden=True, help="Command to run in place of the bootstrap.")
@@ -46,6 +60,8 @@ def up(
         data_dir=str(data_dir(directory).path),
         port=port,
         replicas=replicas,
+        db_replicas=db_replicas,
+        synchronous=synchronous,
         bootstrap_command=shlex.split(bootstrap) if bootstrap else DEFAULT_COMMAND,
     )
     with ProgressScreen(messages()) as screen:

@@ -59,6 +59,12 @@ autovacuum_vacuum_insert_scale_factor = 0.1
 # A process that dies in a transaction must not hold its locks; ours last milliseconds.
 idle_in_transaction_session_timeout = 60s
 
+# A replica that is away may hold back this much of the log; after that it is made anew.
+max_slot_wal_keep_size = 1GB
+# A read of a replica may hold up its replay for so long; then it is cancelled, and the primary is asked.
+max_standby_streaming_delay = 2s
+cluster_name = '{name}'
+{following}
 shared_preload_libraries = 'pg_stat_statements'
 pg_stat_statements.max = 2000
 compute_query_id = on
@@ -70,8 +76,12 @@ log_line_prefix = '%m [%p] %a '
 log_min_duration_statement = 500ms
 log_lock_waits = on
 log_checkpoints = on
-# The statement would show its values, and they are about payments.
+# The statement would show its values, and they are about payments. So would the parameters of a slow one, and the
+# detail of an error, which is the row that it is about.
 log_min_error_statement = panic
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+log_error_verbosity = terse
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 
@@ -79,14 +89,30 @@ include_if_exists = '{local_file}'
 """
 
 
-def render(*, port: int, sockets: Path, budget: int) -> str:
-    """Return the text of postgresql.conf for a gateway that may hold `budget` connections."""
+_FOLLOWING = """\
+# Read by a standby alone: where it gets the log of whichever server is the primary.
+primary_conninfo = '{source}'
+primary_slot_name = '{slot}'
+"""
+
+
+def render(*, port: int, sockets: Path, budget: int, name: str = "postgres", source: str = "", slot: str = "") -> str:
+    """Return the text of postgresql.conf for a gateway that may hold `budget` connections.
+
+    `source` and `slot` are where a replica gets its log.
+    """
     return _TEMPLATE.format(
         port=port,
-        sockets=str(sockets).replace("'", "''"),
+        sockets=_literal(str(sockets)),
         budget=budget,
         free=CONNECTIONS_FREE,
         reserved=CONNECTIONS_RESERVED,
         connections=budget + CONNECTIONS_FREE + CONNECTIONS_RESERVED,
         local_file=LOCAL_FILE,
+        name=name,
+        following=_FOLLOWING.format(source=_literal(source), slot=slot) if source else "",
     )
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "''")

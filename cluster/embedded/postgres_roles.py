@@ -38,6 +38,8 @@ async def provision(
     try:
         # Not a trusted extension: the owner could not make it himself.
         await database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        # Tells how full an index is, before it is built anew for being bloated.
+        await database.execute("CREATE EXTENSION IF NOT EXISTS pgstattuple")
     finally:
         await database.close(timeout=5)
 

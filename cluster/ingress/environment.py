@@ -51,6 +51,9 @@ def _engine() -> dict[str, str]:
         # Ray starts workers, and so HAProxy and replicas, at niceness 15. Beside a PostgreSQL at 0 a single
         # client then waits a quarter longer; batch work is to lower its own priority instead.
         "RAY_worker_niceness": "0",
+        # Where Serve scales the gateway, replicas report their load this often, in seconds, and not every ten: a need
+        # has to last for ten seconds before it is acted on, and should not be twenty seconds old by then.
+        "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "2",
     }
 
 

@@ -6,26 +6,34 @@ import asyncio
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import ray
 import ray.data
 import typer
 
+from actors.runtime.errors import ActorError
 from cluster.composition import compose
 from cluster.jobs.options import DayOption, JsonOption, OutputOption, day_of
 from cluster.jobs.process import Job, JobError, Outcome, open_database, output_folder, run_job
 from cluster.settings import Settings, load_settings
 from serve_app.batch.files import remove_drafts
+from serve_app.config import GatewayConfig
 from serve_app.exports.manifest import Manifest
 from serve_app.exports.ranges import TABLES, ExportRange
-from serve_app.exports.repository import PAGE, ExportRepository
+from serve_app.exports.repository import PAGE, ExportRepository, ReplicaBehind
 from serve_app.exports.writer import write_range
 
 _PARALLEL = 2
+# A replica that is away is waited for no longer than others can be asked instead.
+_REPLICA_REPEAT_S = 2.0
+
+Result = TypeVar("Result")
+
+_logger = logging.getLogger(__name__)
 
 
 def export(
@@ -61,16 +69,18 @@ def export(
 
 async def _plan(job: Job, manifest: Manifest, since: date | None, until: date, page: int) -> date:
     """Have the manifest know the ranges of every day; return the first day."""
-    replica = _replica(job.settings, 0)
-    async with open_database(job.config, job.name, leased=job.in_gateway, replica_url=replica) as database:
-        repository = ExportRepository(database, page=page)
-        await repository.require_current(until)
+
+    async def plan(repository: ExportRepository) -> date:
         begin = since or await repository.first_day() or until
         for number in range((until - begin).days):
             day = begin + timedelta(days=number)
             if not manifest.has_day(day):
                 manifest.add_day(day, await repository.plan(day))
-    return begin
+        return begin
+
+    return await _read(
+        plan, job.settings, job.config, job.name, leased=job.in_gateway, number=0, until=until, page=page
+    )
 
 
 def _write(
@@ -113,18 +123,45 @@ def _results(
 async def _write_one(one: ExportRange, item: Mapping[str, Any]) -> dict[str, int]:
     """Write a range in a process of Ray, which finds the settings by itself: no secret travels."""
     settings = load_settings()
-    replica = _replica(settings, item["number"])
-    leased = item["leased"]
-    async with open_database(compose(settings), "export-range", leased=leased, replica_url=replica) as database:
-        repository = ExportRepository(database, page=item["page"])
-        await repository.require_current(date.fromisoformat(item["until"]))
-        return await write_range(repository, one, Path(item["folder"]))
+    return await _read(
+        lambda repository: write_range(repository, one, Path(item["folder"])),
+        settings,
+        compose(settings),
+        "export-range",
+        leased=item["leased"],
+        number=item["number"],
+        until=date.fromisoformat(item["until"]),
+        page=item["page"],
+    )
 
 
-def _replica(settings: Settings, number: int) -> str | None:
-    """Return the replica of a range, None where the primary is all there is."""
-    replicas = settings.database_replica_urls
-    return replicas[number % len(replicas)].get_secret_value() if replicas else None
+async def _read(
+    work: Callable[[ExportRepository], Awaitable[Result]],
+    settings: Settings,
+    config: GatewayConfig,
+    name: str,
+    *,
+    leased: bool,
+    number: int,
+    until: date,
+    page: int,
+) -> Result:
+    """Do repeatable work on a replica that has all before `until`, another for each number; where none has, or it fails
+    on each of them, on the primary.
+    """
+    urls = [url.get_secret_value() for url in settings.database_replica_urls]
+    start = number % len(urls) if urls else 0
+    for url in urls[start:] + urls[:start]:
+        try:
+            async with open_database(config, name, leased=leased, replica_url=url) as database:
+                repository = ExportRepository(database, page=page, repeat_s=_REPLICA_REPEAT_S)
+                await repository.require_standby()
+                await repository.require_current(until)
+                return await work(repository)
+        except (ActorError, ReplicaBehind) as fault:
+            _logger.warning("a replica is passed over: %s", fault)
+    async with open_database(config, name, leased=leased) as database:
+        return await work(ExportRepository(database, page=page))
 
 
 def _outcome(folder: Path, since: date, until: date, written: int, manifest: Manifest) -> Outcome:

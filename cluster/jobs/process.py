@@ -26,6 +26,7 @@ from serve_app.caching.changes import Changes
 from serve_app.config import GatewayConfig
 from serve_app.exports.manifest import ExportRunning
 from serve_app.exports.repository import ReplicaBehind
+from serve_app.logs import STANDARD_ERROR, configure_logging
 from serve_app.reconciliation.report import ReportFault
 from serve_app.services import open_cache
 from serve_app.settlements.service import DayNotOver
@@ -76,6 +77,7 @@ def run_job(name: str, work: Callable[[Job], Awaitable[Outcome]], *, as_json: bo
     """
     try:
         settings = load_settings()
+        configure_logging(settings.log_level, STANDARD_ERROR)
         in_gateway = join_ray()
         with meter() as shown:
             outcome = asyncio.run(_run(name, settings, work, shown, tells_caches, in_gateway))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from base64 import urlsafe_b64encode
 from typing import Any
 
@@ -23,6 +25,14 @@ def test_limits_and_replicas_reach_the_gateway() -> None:
     config = compose(settings)
     assert (config.replicas, config.rate_limit_per_minute) == (3, 70)
     assert config.rate_limit_unauthenticated_per_minute == 0
+
+
+def test_each_process_has_its_part_of_a_limit_when_there_are_most() -> None:
+    """How many there are changes by itself, and a limit is to hold meanwhile."""
+    settings = Settings(
+        database_url="postgresql://app@db/x", api_key_pepper="p" * 32, http_replicas=2, http_replicas_max=8
+    )
+    assert compose(settings).replicas == 8
 
 
 @pytest.mark.parametrize(("proxies", "per_minute"), [(("10.0.0.0/8",), 80), ((), 0)])
@@ -60,3 +70,11 @@ def test_secrets_of_callbacks_go_by_the_names_of_processors() -> None:
     live = Settings(**known, live_processor_url="http://127.0.0.1:1", live_processor_callback_secret=secret)
     assert compose(live).callback_secrets == {"live": secret}
     assert secret not in repr(compose(live))
+
+
+@pytest.mark.parametrize("module", ["cluster.composition", "cluster.cache_composition"])
+def test_actors_without_services_load_none(module: str) -> None:
+    """Each of them would start a second later."""
+    code = f"import sys, {module}; print('serve_app.services' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

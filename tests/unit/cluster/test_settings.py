@@ -50,6 +50,7 @@ def test_defaults_are_those_of_the_public_contract() -> None:
         ("DATABASE_REPLICA_URLS", "postgresql://a/x,http://b", "must start with postgresql://"),
         ("REDIS_URL", "localhost:6379", "must start with redis://"),
         ("PERFORMANCE_ALERT_THRESHOLD", "80", "less than or equal to 1"),
+        ("ALERT_WEBHOOK_URL", "ftp://hooks.example", "must start with http://"),
         ("RATE_LIMIT_PER_MINUTE", "-1", "greater than or equal to 0"),
         ("RATE_LIMIT_UNAUTHENTICATED_PER_MINUTE", "-1", "greater than or equal to 0"),
         ("RATE_LIMIT_ADDRESS_PER_MINUTE", "-1", "greater than or equal to 0"),
@@ -87,10 +88,36 @@ def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_replicas_without_their_primary_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replica of the embedded server does not exist."""
+    """Those of the embedded server are asked for by their number."""
     monkeypatch.setenv("DATABASE_REPLICA_URLS", "postgresql://a/x")
     with pytest.raises(SettingsError, match="DATABASE_REPLICA_URLS needs DATABASE_URL"):
         read_environment()
+
+
+@pytest.mark.parametrize(("most", "processes"), [("0", 3), ("3", 3), ("9", 9)])
+def test_the_most_replicas_are_as_many_as_there_are_or_more(
+    monkeypatch: pytest.MonkeyPatch, most: str, processes: int
+) -> None:
+    """Without a bound of their own there are always as many."""
+    monkeypatch.setenv("HTTP_REPLICAS", "3")
+    monkeypatch.setenv("HTTP_REPLICAS_MAX", most)
+    assert read_environment().most_replicas == processes
+
+
+def test_fewer_replicas_at_most_than_at_least_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default of the one may be above what the other was set to."""
+    monkeypatch.setenv("HTTP_REPLICAS_MAX", "1")
+    with pytest.raises(SettingsError, match="HTTP_REPLICAS_MAX is less than HTTP_REPLICAS"):
+        read_environment()
+
+
+def test_a_synchronous_commit_needs_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has to confirm it."""
+    monkeypatch.setenv("DATABASE_SYNCHRONOUS", "true")
+    with pytest.raises(SettingsError, match="DATABASE_SYNCHRONOUS needs DATABASE_REPLICAS"):
+        read_environment()
+    monkeypatch.setenv("DATABASE_REPLICAS", "1")
+    assert read_environment().database_synchronous
 
 
 @pytest.mark.parametrize("prefix", ["", "LIVE_"])

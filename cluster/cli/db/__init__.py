@@ -1,0 +1,1 @@
+"""`easypay db`: the database of a gateway."""
