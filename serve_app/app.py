@@ -10,23 +10,37 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.audit.endpoints import AuditEndpoints
+from serve_app.audit.operators import audited
 from serve_app.callbacks.endpoints import CallbackEndpoints
+from serve_app.console.actions import ACTIONS
+from serve_app.console.endpoints import ConsoleEndpoints
 from serve_app.http.docs import Documentation
 from serve_app.http.operation import Operation
 from serve_app.http.router import Router
 from serve_app.incident import describe
 from serve_app.ledger_checks.endpoints import LedgerEndpoints
+from serve_app.logs import is_written
 from serve_app.middleware.access_log import AccessLog, BatchedLines
 from serve_app.middleware.compression import Compression
 from serve_app.middleware.faults import Faults
+from serve_app.middleware.http_metrics import HttpMetrics
 from serve_app.middleware.rate_limit import RateLimitHeaders
 from serve_app.middleware.request_id import RequestId
+from serve_app.middleware.trace_context import TraceContext
+from serve_app.ops.alerts import AlertEndpoints
 from serve_app.ops.breakers import BreakerEndpoints
 from serve_app.ops.cache import CacheEndpoints
 from serve_app.ops.cache_shards import CacheShardEndpoints
+from serve_app.ops.database import DatabaseEndpoints
 from serve_app.ops.endpoints import HealthEndpoints
+from serve_app.ops.metric_sources import metric_sources
 from serve_app.ops.metrics import MetricsEndpoints
+from serve_app.ops.overview import OverviewEndpoints
+from serve_app.ops.payments import OperatorPaymentEndpoints
+from serve_app.ops.pool import PoolEndpoints
+from serve_app.ops.servers import ServerEndpoints
 from serve_app.ops.tasks import TaskEndpoints
+from serve_app.ops.webhooks import OperatorWebhookEndpoints
 from serve_app.payments.endpoints import PaymentEndpoints
 from serve_app.refunds.endpoints import RefundEndpoints
 from serve_app.services import Services
@@ -59,7 +73,7 @@ class GatewayApp:
         await receive()
         try:
             self._services = await self._open_services()
-            self._app = assemble(self._services, self._log_lines)
+            self._app = assemble(self._services, self._log_lines if is_written("info") else None)
         except Exception as error:
             _logger.error("the gateway did not start", **describe(error))
             await send({"type": "lifespan.startup.failed", "message": "the gateway did not start, see its log"})
@@ -74,14 +88,28 @@ class GatewayApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def assemble(services: Services, log_lines: BatchedLines) -> ASGIApp:
-    """Return the application on services that are open."""
-    operations = operations_of(services)
-    app: ASGIApp = Faults(Router(operations, services.authenticator, services.limits, services.admission))
+def assemble(
+    services: Services, log_lines: BatchedLines | None, operations: Sequence[Operation] | None = None
+) -> ASGIApp:
+    """Return the application on services that are open; `operations` are all of them, unless said. Without `log_lines`
+    requests are not logged."""
+    operations = operations_of(services) if operations is None else operations
+    services.console.show(operations)
+    app: ASGIApp = Faults(
+        Router(operations, services.authenticator, services.limits, services.admission, services.console.gatekeeper)
+    )
     # Outside of the faults, so that problems are compressed too; inside of the log, whose times are what clients see.
     if services.compressor is not None:
         app = Compression(app, services.compressor)
-    return RequestId(RateLimitHeaders(AccessLog(app, log_lines)))
+    # Outside of the compression: what is measured is what clients get.
+    if services.instruments is not None:
+        app = HttpMetrics(app, services.instruments)
+    if services.tracing is not None:
+        # Here, for where nothing is exported OpenTelemetry's SDK is not loaded.
+        from serve_app.middleware.traces import Traces
+
+        app = Traces(app, services.tracing)
+    return RequestId(TraceContext(RateLimitHeaders(AccessLog(app, log_lines))))
 
 
 def operations_of(services: Services) -> Sequence[Operation]:
@@ -96,15 +124,22 @@ def operations_of(services: Services) -> Sequence[Operation]:
         *CallbackEndpoints(services.callback_signatures, services.callbacks).operations(),
         *HealthEndpoints(services.database).operations(),
         *CacheEndpoints(services.cache, services.cached_payments).operations(),
-        *MetricsEndpoints(
-            services.cache, services.tallies, services.admission, services.breaker_board, services.task_scheduler
-        ).operations(),
+        *MetricsEndpoints(metric_sources(services)).operations(),
+        *OverviewEndpoints(services.monitor).operations(),
+        *AlertEndpoints(services.monitor, services.operator_log).operations(),
+        *PoolEndpoints(services.pool_manager).operations(),
+        *ServerEndpoints(services.replica_monitor, services.servers).operations(),
+        *DatabaseEndpoints(services.database, services.optimizer, services.maintenance).operations(),
         *TaskEndpoints(services.task_table, services.tasks, services.task_scheduler).operations(),
         *CacheShardEndpoints(services.ring).operations(),
         *BreakerEndpoints(services.breaker_board).operations(),
         *LedgerEndpoints(services.ledger_check).operations(),
+        *OperatorPaymentEndpoints(services.payments, services.database).operations(),
+        *OperatorWebhookEndpoints(services.webhooks, services.database).operations(),
+        *ConsoleEndpoints(services.console).operations(),
     ]
-    return [*declared, *Documentation(declared, version("easypay")).operations()]
+    audits = [audited(operation, ACTIONS, services.operator_log) for operation in declared]
+    return [*audits, *Documentation(audits, version("easypay")).operations()]
 
 
 def _write_to_standard_output(text: bytes) -> None:

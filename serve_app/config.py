@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from serve_app.tracing.config import TracingConfig
 
 TEST_PROCESSOR = "acquirer"
 LIVE_PROCESSOR = "live"
 """The names of the processors over HTTP, as payments and paths have them."""
+
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,14 @@ class GatewayConfig:
     compressed for the clients that accept it. `queue_max` requests may wait for their turn, `workers` are worked on at
     once; 0: as many as are found to be right. `webhook_key` seals the secrets of webhook endpoints: without one there
     are none. `webhook_allow_loopback`: webhooks may go to this machine, and in plain HTTP; for development.
+    `replica_urls` are servers that may answer lists while they lag by `replica_lag_max_s` at most; a process holds up
+    to `replica_connections` to each.
+    `redis_url` is where operators' sessions are kept; without one, browsers keep them.
+    `database_owner_url` is that of the role that owns the tables, where it is another one; `gateway` is what names of
+    the gateway's connections begin with. `task_retention_days` after its end a task is forgotten. `maintenance_mode`
+    says whether the database is looked after or only looked at; sessions of ours that keep dead rows for longer than
+    `horizon_max_s` are ended. `monitoring_enabled`: whether processes measure what they do and tell the monitor.
+    `tracing` says where traces go, None where they go nowhere. `log_level`: what is less than this is not logged.
     """
 
     database_url: str = field(repr=False)
@@ -41,6 +55,9 @@ class GatewayConfig:
     authorization_lifetime_days: int = 7
     idempotency_key_hours: int = 24
     connections_per_process: int = 8
+    replica_urls: tuple[str, ...] = field(default=(), repr=False)
+    replica_lag_max_s: float = 5.0
+    replica_connections: int = 4
     payments_in_flight_max: int = 1000
     takes_live_keys: bool = True
     cache_shards: int = 0
@@ -55,3 +72,12 @@ class GatewayConfig:
     workers: int = 0
     webhook_key: bytes | None = field(default=None, repr=False)
     webhook_allow_loopback: bool = False
+    redis_url: str | None = field(default=None, repr=False)
+    database_owner_url: str | None = field(default=None, repr=False)
+    gateway: str = "easypay"
+    task_retention_days: int = 7
+    maintenance_mode: Literal["auto", "watch"] = "auto"
+    horizon_max_s: float = 600.0
+    monitoring_enabled: bool = True
+    tracing: TracingConfig | None = None
+    log_level: LogLevel = "info"

@@ -244,6 +244,7 @@ class CacheShardActor(Supervised):
             redis_misses=sum(found.misses for found in finds),
             redis_failures=sum(found.failures for found in finds),
             redis_moves=second.moves,
+            hot_keys_saved=second.hot_keys_saved,
         )
         return replace(snapshot, state=state, finds=second.finds)
 

@@ -20,6 +20,7 @@ from actors.cache.transition import Transition
 from actors.runtime.errors import ActorError, Unavailable
 from actors.runtime.histogram import Histogram
 from actors.runtime.tallies import Series, Tallies
+from actors.runtime.tracing import SpanKind, child
 
 READ_TIMEOUT_S = 0.5
 """How long a read waits for a shard before it asks the database."""
@@ -235,7 +236,8 @@ class CacheClient:
     ) -> tuple[bytes | None, bool]:
         """Return the value, and whether those who joined this read may have it."""
         asked_at = self._clock()
-        answer = await link.read(session, want, READ_TIMEOUT_S)
+        with child("cache shard", SpanKind.CLIENT):
+            answer = await link.read(session, want, READ_TIMEOUT_S)
         counts.shard_s.record(self._clock() - asked_at)
         if isinstance(answer, Wait):
             counts.waited += 1

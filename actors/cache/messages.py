@@ -145,7 +145,8 @@ class ShardState:
     ``held`` counts the copies that processes may keep near, ``changing`` the transitions under way, ``loading`` the
     loads. What a load found was refused ``late``: a change or its slowness had called it off, or it was told before; or
     ``outdated``: of an older version than is known. ``redis`` is whether that is used at the moment, ``redis_moves``
-    how often it was left for new keys because it could not be trusted. ``unapplied`` counts the writes that wait in
+    how often it was left for new keys because it could not be trusted, ``hot_keys_saved`` how many keys it would have a
+    successor begin with. ``unapplied`` counts the writes that wait in
     its journal, None where there is none or Redis does not say; ``journal_fault`` is why that does not get on.
     """
 
@@ -165,6 +166,7 @@ class ShardState:
     redis_misses: int = 0
     redis_failures: int = 0
     redis_moves: int = 0
+    hot_keys_saved: int = 0
     unapplied: int | None = None
     journal_fault: str = ""
 

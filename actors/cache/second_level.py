@@ -118,6 +118,7 @@ class SecondLevel:
         self._woken = asyncio.Event()
         self.finds: dict[str, Finds] = {}
         self.moves = 0
+        self.hot_keys_saved = 0
 
     @property
     def usable(self) -> bool:
@@ -222,6 +223,7 @@ class SecondLevel:
         try:
             if self._usable:
                 await self._level.save_hot_keys(keys)
+                self.hot_keys_saved = len(keys)
         except Unavailable:
             return  # The next time will do.
 

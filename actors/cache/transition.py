@@ -14,6 +14,7 @@ from actors.cache.quiet import QuietTags
 from actors.cache.sharding.routes import Owned, Routes
 from actors.runtime.errors import Unavailable
 from actors.runtime.histogram import Histogram
+from actors.runtime.tracing import SpanKind, child
 
 BEGIN_WITHIN_S = 8.0
 """How long a writer waits for a shard: longer than a restart and the lease that follows it."""
@@ -101,7 +102,8 @@ class Transition:
             return
         began = self._clock()
         try:
-            await self._in_force()
+            with child("cache fence", SpanKind.CLIENT):
+                await self._in_force()
         finally:
             if self._parts:
                 self._waits.record(self._clock() - began)

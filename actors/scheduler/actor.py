@@ -39,7 +39,6 @@ class TaskSchedulerActor(Supervised):
         open_database: Callable[[], Awaitable[Database]],
         workers: Sequence[str],
         namespace: str,
-        retention_days: int,
         new_id: Callable[[], UUID],
         host: Callable[[], str],
     ) -> None:
@@ -49,7 +48,6 @@ class TaskSchedulerActor(Supervised):
         self._open_database = open_database
         self._workers = workers
         self._namespace = namespace
-        self._retention_days = retention_days
         self._new_id = new_id
         self._host = host
         self._running: asyncio.Task[None] | None = None
@@ -95,14 +93,7 @@ class TaskSchedulerActor(Supervised):
         try:
             store = TaskStore(await self._open_database())
             ports = {name: ActorWorkerPort(name, self._namespace) for name in self._workers}
-            owner = self._owner = QueueOwner(
-                store,
-                self._registry(),
-                ports,
-                new_id=self._new_id,
-                counts=self._counts,
-                retention_days=self._retention_days,
-            )
+            owner = self._owner = QueueOwner(store, self._registry(), ports, new_id=self._new_id, counts=self._counts)
             while True:
                 await self._own(owner, store)
         except Exception:

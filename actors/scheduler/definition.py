@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
+from actors.runtime.tracing import traceparent
 from actors.scheduler.cron import CatchUp, Schedule
 from actors.scheduler.retry import RetryPolicy
 from actors.scheduler.task import NewTask, Priority
@@ -87,7 +88,7 @@ class TaskDefinition(Generic[Services, Arguments]):
         priority: Priority | None = None,
         run_at: datetime | None = None,
     ) -> NewTask:
-        """Return the row that enqueues it.
+        """Return the row that enqueues it; its runs belong to the current span's trace.
 
         Raises:
             ValueError: the arguments are longer than `ARGUMENTS_MAX_BYTES` as JSON; ``owner``, ``lane`` or
@@ -102,7 +103,9 @@ class TaskDefinition(Generic[Services, Arguments]):
         if run_at is not None and run_at.tzinfo is None:
             raise ValueError(f"{self.name}: run_at has no time zone")
         chosen = self.priority if priority is None else priority
-        return NewTask(id, self.name, owner, lane, unique_key, int(chosen), encoded.decode(), run_at)
+        trace = traceparent()
+        told = None if trace is None else trace.encode()
+        return NewTask(id, self.name, owner, lane, unique_key, int(chosen), encoded.decode(), run_at, told)
 
     def parse(self, arguments: str) -> Arguments:
         """Return the arguments of a task of this name.

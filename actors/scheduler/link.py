@@ -90,7 +90,10 @@ class WorkerLink:
 
     def send(self, dispatch: Dispatch) -> None:
         """Order the worker to run tasks. What does not arrive shows when it joins again."""
-        orders = [Order(task.id, task.name, task.arguments, task.attempts + 1, task.run_at) for task in dispatch.tasks]
+        orders = [
+            Order(task.id, task.name, task.arguments, task.attempts + 1, task.run_at, task.trace)
+            for task in dispatch.tasks
+        ]
         self._send("begin", dispatch.id, orders)
 
     def cancel(self, refs: Sequence[RunRef]) -> None:

@@ -12,13 +12,15 @@ from actors.scheduler.lifecycle import Outcome
 
 
 class Order(NamedTuple):
-    """A task that a worker is to run. ``attempt`` counts from 1, ``run_at`` is when it was due."""
+    """A task that a worker is to run. ``attempt`` counts from 1, ``run_at`` is when it was due, ``trace`` the span that
+    enqueued it."""
 
     id: UUID
     name: str
     arguments: str
     attempt: int
     run_at: float
+    trace: str | None = None
 
 
 class Session(NamedTuple):

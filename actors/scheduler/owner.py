@@ -22,7 +22,7 @@ from actors.scheduler.scheduler import TaskScheduler
 from actors.scheduler.status import NameCounts, SchedulerStatus, WorkerStatus
 from actors.scheduler.store import NotOwner, TaskStore
 from actors.scheduler.task import Priority
-from actors.scheduler.upkeep import Upkeep, repeated
+from actors.scheduler.upkeep import Upkeep, until_done
 
 STEP_EVERY_S = 0.5
 DISCOVER_EVERY_S = 0.5
@@ -49,18 +49,14 @@ class QueueOwner:
         *,
         new_id: Callable[[], UUID],
         counts: dict[str, NameCounts],
-        retention_days: int,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``ports`` are the ways to the workers by name. What is counted is added to ``counts``, by name of the task.
-        What has ended is kept for ``retention_days``.
-        """
+        """``ports`` are the ways to the workers by name; what is counted is added to ``counts`` by name of the task."""
         self._store = store
         self._registry = registry
         self._ports = ports
         self._new_id = new_id
         self._counts = counts
-        self._retention_days = retention_days
         self._now = now
         self._links: dict[str, WorkerLink] = {}
         self._connected: set[str] = set()
@@ -80,9 +76,7 @@ class QueueOwner:
         snapshot = await self._store.snapshot()
         former = await self._store.open_dispatches(ownership)
         heads = await self._store.heads(HEADS_MAX)
-        upkeep = Upkeep(
-            self._store, self._registry, ownership.epoch, retention_days=self._retention_days, now=self._now
-        )
+        upkeep = Upkeep(self._store, self._registry, ownership.epoch, now=self._now)
         crons = await upkeep.open_crons()
         core = TaskScheduler(
             self._registry, self._now(), new_id=self._new_id, draw=random.random, former=former, heads=heads
@@ -98,7 +92,6 @@ class QueueOwner:
                     upkeep.fire(crons, self.poke),
                     upkeep.checkpoint(core.open_dispatches),
                     upkeep.store_progress(self._take_progress),
-                    upkeep.keep_days(),
                     self._step(core),
                 ):
                     self._tasks.create_task(work)
@@ -204,7 +197,7 @@ class QueueOwner:
 
     async def _write(self, core: TaskScheduler, write: Write) -> None:
         """Write until it is written."""
-        await repeated(partial(self._store.write, self._epoch, write))
+        await until_done(partial(self._store.write, self._epoch, write))
         core.written(self._now())
         self._wake.set()
 

@@ -3,8 +3,9 @@
 -- its task is stored. May be repeated with the same ids.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
-        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[]
-    ) WITH ORDINALITY AS item (id, name, owner, lane, unique_key, priority, arguments, run_at, ordinal)
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[],
+        $9::text[]
+    ) WITH ORDINALITY AS item (id, name, owner, lane, unique_key, priority, arguments, run_at, trace, ordinal)
 ), claimed AS (
     INSERT INTO task_uniques (name, unique_key, task_id)
     SELECT name, unique_key, id FROM input
@@ -13,8 +14,8 @@ WITH input AS MATERIALIZED (
     ON CONFLICT DO NOTHING
     RETURNING task_id
 ), stored AS (
-    INSERT INTO tasks (id, name, owner, lane, unique_key, priority, arguments, run_at)
-    SELECT id, name, owner, lane, unique_key, priority, arguments, coalesce(run_at, now())
+    INSERT INTO tasks (id, name, owner, lane, unique_key, priority, arguments, run_at, trace)
+    SELECT id, name, owner, lane, unique_key, priority, arguments, coalesce(run_at, now()), trace
     FROM input WHERE unique_key IS NULL OR id IN (SELECT task_id FROM claimed)
     ON CONFLICT DO NOTHING
 )
@@ -44,7 +45,8 @@ SELECT pg_current_snapshot()::text;
 WITH before AS MATERIALIZED (SELECT $1::text::pg_snapshot AS snapshot)
 SELECT current.snapshot, found.*
 FROM (SELECT pg_current_snapshot()::text AS snapshot) AS current LEFT JOIN LATERAL (
-    SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned
+    SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned,
+    trace
     FROM before JOIN tasks ON tasks.xid >= pg_snapshot_xmin(before.snapshot)
     WHERE NOT pg_visible_in_snapshot(tasks.xid, before.snapshot) AND finished_at IS NULL
     ORDER BY tasks.run_at, id LIMIT $2
@@ -52,7 +54,8 @@ FROM (SELECT pg_current_snapshot()::text AS snapshot) AS current LEFT JOIN LATER
 
 -- name: fetch
 -- The pending tasks of a priority that are due before a time, in the order of time and id, after a position.
-SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned
+SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned,
+    trace
 FROM tasks
 WHERE finished_at IS NULL AND priority = $1 AND (tasks.run_at, id) > (to_timestamp($2), $3::uuid)
     AND tasks.run_at < to_timestamp($4)
@@ -60,7 +63,8 @@ ORDER BY tasks.run_at, id LIMIT $5;
 
 -- name: heads
 -- The pending tasks with a lane that have run before and failed or were orphaned: their lanes may have to wait for them.
-SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned
+SELECT id, name, owner, lane, priority, arguments, extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned,
+    trace
 FROM tasks WHERE finished_at IS NULL AND lane IS NOT NULL AND attempts + orphaned > 0
 ORDER BY id LIMIT $1;
 
@@ -115,7 +119,8 @@ SELECT EXISTS (SELECT FROM owner) AS owned;
 -- recorded the end of.
 SELECT DISTINCT ON (tasks.id)
     dispatch.dispatch, dispatch.worker, dispatch.incarnation, tasks.id, name, owner, lane, priority, arguments,
-    extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned
+    extract(epoch FROM run_at)::float8 AS run_at, attempts, orphaned,
+    trace
 FROM task_dispatches AS dispatch
 CROSS JOIN LATERAL unnest(dispatch.tasks, dispatch.runs) AS item (task, run)
 JOIN tasks ON tasks.id = item.task AND tasks.finished_at IS NULL AND tasks.attempts + tasks.orphaned = item.run
@@ -207,11 +212,3 @@ WITH owner AS MATERIALIZED (
     WHERE $9::text IS NULL OR id IN (SELECT task_id FROM claimed)
 )
 SELECT EXISTS (SELECT FROM owner) AS owned, EXISTS (SELECT FROM moved) AS moved;
-
--- name: make_days
--- Make the partitions of today and the days ahead.
-SELECT make_task_days($1);
-
--- name: drop_day
--- Drop the oldest day that is past its retention.
-SELECT drop_task_day($1);

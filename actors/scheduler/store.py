@@ -149,15 +149,6 @@ class TaskStore:
         )
         return bool(row["moved"])
 
-    async def make_days(self, ahead: int) -> int:
-        """Make the partitions of today and the days ahead; return how many there were not."""
-        return int((await self._write("make_days", ahead))[0][0])
-
-    async def drop_day(self, retention_days: int) -> str | None:
-        """Drop the oldest day past its retention and return its name, None where there is none."""
-        dropped: str | None = (await self._write("drop_day", retention_days))[0][0]
-        return dropped
-
     async def _owned(self, name: str, epoch: int, *arguments: Any) -> Any:
         row = (await self._write(name, self._queue, epoch, *arguments))[0]
         if not row["owned"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from actors.pool.connector import Connection
@@ -42,11 +42,21 @@ async def enqueue(connection: Connection, tasks: Iterable[NewTask]) -> list[bool
     return stored
 
 
+class Rows(Protocol):
+    """Reads rows that may lack the last seconds: from the database, or from replicas of it."""
+
+    async def fetch(self, sql: str, *args: Any) -> Sequence[Any]:
+        """Return the rows."""
+        ...
+
+
 class TaskTable:
     """Reads tasks. Raises what ``Database`` says."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, pages: Rows | None = None) -> None:
+        """``pages``: where pages are read, if not from the database itself."""
         self._database = database
+        self._pages: Rows = pages or database
         self._sql = load_statements("actors.scheduler")
 
     async def find(self, task_id: UUID) -> TaskView | None:
@@ -63,10 +73,10 @@ class TaskTable:
         deadline.
         """
         if state is TaskState.PENDING:
-            return self._views(await self._database.fetch(self._sql["list_pending"], before, name, limit))
+            return self._views(await self._pages.fetch(self._sql["list_pending"], before, name, limit))
         if state is TaskState.DEAD:
-            return self._views(await self._database.fetch(self._sql["list_dead"], before, name, limit))
-        return self._views(await self._database.fetch(self._sql["list_tasks"], before, name, state, limit))
+            return self._views(await self._pages.fetch(self._sql["list_dead"], before, name, limit))
+        return self._views(await self._pages.fetch(self._sql["list_tasks"], before, name, state, limit))
 
     async def redrive(self, task_ids: Sequence[UUID]) -> set[UUID]:
         """Have dead tasks run again as if they were new; return those that will.

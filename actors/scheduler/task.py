@@ -33,6 +33,7 @@ class NewTask(NamedTuple):
     ``owner`` is for whom it runs, such as a merchant: owners share workers fairly. Tasks of one ``lane`` start in the
     order in which they became known, at most as many at once as their definition's lane width. Of those that share a
     name and a ``unique_key`` one is pending at a time. ``arguments`` is JSON; ``run_at`` None means at once.
+    ``trace`` is the span that enqueued it, as W3C's `traceparent`, where that was recorded.
     """
 
     id: UUID
@@ -43,6 +44,7 @@ class NewTask(NamedTuple):
     priority: int
     arguments: str
     run_at: datetime | None
+    trace: str | None = None
 
 
 class Task(NamedTuple):
@@ -60,3 +62,4 @@ class Task(NamedTuple):
     run_at: float
     attempts: int
     orphaned: int
+    trace: str | None = None

@@ -22,8 +22,6 @@ Result = TypeVar("Result")
 _CHECKPOINT_EVERY_S = 10.0
 _PROGRESS_EVERY_S = 1.0
 _CRON_PAUSE_MAX_S = 60.0
-_DAYS_AHEAD = 3
-_DAYS_EVERY_S = 600.0
 _REPEAT_MIN_S = 0.05
 _REPEAT_MAX_S = 1.0
 
@@ -31,7 +29,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """Schedules, checkpoints, progress and the days of the tables, for one epoch; ``NotOwner`` ends them."""
+    """Schedules, checkpoints and progress, for one epoch; ``NotOwner`` ends them."""
 
     def __init__(
         self,
@@ -39,13 +37,11 @@ class Upkeep:
         registry: Registry[Any],
         epoch: int,
         *,
-        retention_days: int,
         now: Callable[[], float],
     ) -> None:
         self._store = store
         self._registry = registry
         self._epoch = epoch
-        self._retention_days = retention_days
         self._now = now
 
     async def open_crons(self) -> Crons:
@@ -61,7 +57,7 @@ class Upkeep:
         """Enqueue what runs by itself when it is due, and tell that there is something new."""
         while True:
             for firing in crons.due(self._moment()):
-                if not await repeated(partial(self._fire_one, firing)):
+                if not await until_done(partial(self._fire_one, firing)):
                     # It was fired before: by this statement, whose answer was lost.
                     _logger.info("the schedule of %s had moved on", firing.name)
                 crons.fired(firing.name, firing.last_at)
@@ -81,7 +77,7 @@ class Upkeep:
     async def checkpoint(self, open_dispatches: Callable[[], Sequence[Dispatch]]) -> None:
         """Repeat in the table what runs, and show that the owner lives."""
         while True:
-            await repeated(lambda: self._store.checkpoint(self._epoch, open_dispatches()))
+            await until_done(lambda: self._store.checkpoint(self._epoch, open_dispatches()))
             await asyncio.sleep(_CHECKPOINT_EVERY_S)
 
     async def store_progress(self, take: Callable[[], Mapping[UUID, str]]) -> None:
@@ -95,23 +91,11 @@ class Upkeep:
                 except ActorError as away:
                     _logger.info("progress is not stored: %s", away)
 
-    async def keep_days(self) -> None:
-        """Make the days to come, and drop those that are over."""
-        while True:
-            try:
-                await self._store.make_days(_DAYS_AHEAD)
-                while (dropped := await self._store.drop_day(self._retention_days)) is not None:
-                    _logger.warning("dropped %s", dropped)
-            except ActorError as later:
-                # Somebody has a long transaction open on it. There are days ahead, and time.
-                _logger.info("the days of tasks are seen to later: %s", later)
-            await asyncio.sleep(_DAYS_EVERY_S)
-
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
 
 
-async def repeated(action: Callable[[], Awaitable[Result]]) -> Result:
+async def until_done(action: Callable[[], Awaitable[Result]]) -> Result:
     """Do what may be repeated until it is done."""
     pause_s = _REPEAT_MIN_S
     while True:

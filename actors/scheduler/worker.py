@@ -16,12 +16,14 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from actors.runtime.errors import Overloaded
+from actors.runtime.tracing import Tracer
 from actors.scheduler.definition import Kind, Run, TaskDefinition
 from actors.scheduler.effects import RunEnd, RunRef
 from actors.scheduler.lifecycle import Outcome
 from actors.scheduler.messages import FormerOwner, FormerSession, Joined, Order, Reports, Session, Timing
 from actors.scheduler.registry import Registry
 from actors.scheduler.retry import GiveUp, Retry
+from actors.scheduler.trace import run_span
 
 Services = TypeVar("Services")
 
@@ -73,9 +75,11 @@ class Worker(Generic[Services]):
         run_in_process: RunInProcess,
         describe: Callable[[BaseException], str] = repr,
         now: Callable[[], float] = time.time,
+        tracer: Tracer | None = None,
     ) -> None:
         """``rooms`` is how many tasks of each kind it runs at once, ``describe`` says of an error what may be stored.
-        Bound to the loop that it is created on.
+        With a ``tracer``, runs of tasks that were enqueued by traced work are spans. Bound to the loop that it is
+        created on.
         """
         self._registry = registry
         self._services = services
@@ -84,6 +88,7 @@ class Worker(Generic[Services]):
         self._run_in_process = run_in_process
         self._describe = describe
         self._now = now
+        self._tracer = tracer
         self._loop = asyncio.get_running_loop()
         self._incarnation = secrets.token_hex(8)
         self._session = Session(0, 0)
@@ -238,8 +243,9 @@ class Worker(Generic[Services]):
             return Outcome.FAILED, f"no task is named {order.name}", None
         deadline = asyncio.timeout(definition.timeout_s)
         try:
-            async with deadline:
-                await self._call(definition, order)
+            with run_span(self._tracer, order, self._now()):
+                async with deadline:
+                    await self._call(definition, order)
         except Retry as retry:
             return Outcome.FAILED, str(retry), retry.after_s
         except GiveUp as given_up:

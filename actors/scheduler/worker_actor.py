@@ -10,6 +10,7 @@ from typing import Any
 
 from actors.runtime.channel import Address, ChannelServer
 from actors.runtime.supervised import Supervised
+from actors.runtime.tracing import Tracer
 from actors.scheduler.definition import Kind
 from actors.scheduler.process import RayProcesses
 from actors.scheduler.registry import Registry
@@ -38,14 +39,17 @@ class TaskWorkerActor(Supervised):
         rooms: Mapping[Kind, int],
         host: Callable[[], str],
         describe: Callable[[BaseException], str] = repr,
+        tracer: Callable[[Any], Tracer | None] = lambda _: None,
     ) -> None:
-        """The functions are called in the actor's process: what to run, with what, and the address of this machine."""
+        """The functions are called in the actor's process: what to run, with what, the address of this machine, and
+        what of the services makes spans."""
         super().__init__(code_version)
         self._registry = registry
         self._services = services
         self._rooms = rooms
         self._host = host
         self._describe = describe
+        self._tracer = tracer
         self._opening: asyncio.Task[Address] | None = None
         self._open_services: AbstractAsyncContextManager[Any] | None = None
 
@@ -78,6 +82,7 @@ class TaskWorkerActor(Supervised):
                 rooms=self._rooms,
                 run_in_process=RayProcesses(self._registry).run,
                 describe=self._describe,
+                tracer=self._tracer(services),
             )
             handlers = (worker.join, worker.begin, worker.cancel, worker.reports, worker.stand_down)
             return await ChannelServer({each.__name__: each for each in handlers}).start(self._host())

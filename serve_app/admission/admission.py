@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from actors.runtime.clock import Clock
 from actors.runtime.errors import DeadlineExceeded, Overloaded
@@ -60,11 +61,31 @@ class Figures:
     mean_hold_s: dict[str, float]
 
 
+class Demand(NamedTuple):
+    """Requests since the process started, those of them that were let in, and how many there are at the moment.
+
+    ``in_flight`` are those that wait, and the places that the others hold: two each until their processor is called.
+    """
+
+    arrived: float
+    admitted: float
+    in_flight: float
+
+
 class Admission:
     """The gate of one process."""
 
-    def __init__(self, gate: Gate, resources: Iterable[Resource], clock: Clock, late_s: Callable[[], float]) -> None:
-        """`late_s` says how late the loop runs what is due, on average of late."""
+    def __init__(
+        self,
+        gate: Gate,
+        resources: Iterable[Resource],
+        clock: Clock,
+        late_s: Callable[[], float],
+        waited: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`late_s` says how late the loop runs what is due, on average of late; `waited` is told how many seconds each
+        request waited that had to and was let in."""
+        self._tell_wait = waited
         self._gate = gate
         self._resources = tuple(resources)
         self._clock = clock
@@ -74,7 +95,15 @@ class Admission:
         self._counts: Counter[Series] = Counter()
 
     @classmethod
-    def of(cls, clock: Clock, late_s: Callable[[], float], *, queue_max: int, workers: int) -> Admission:
+    def of(
+        cls,
+        clock: Clock,
+        late_s: Callable[[], float],
+        *,
+        queue_max: int,
+        workers: int,
+        waited: Callable[[float], None] = lambda _: None,
+    ) -> Admission:
         """Return the gate of a gateway. `workers` of 0: the limits are found out; else they are that many."""
 
         def limit(least: int) -> Limit:
@@ -85,7 +114,7 @@ class Admission:
             name: Resource(name, limit(_PROCESSOR_LEAST), expected_s=_EXPECTED_CHARGE_S) for name in (TEST, LIVE)
         }
         gate = Gate(gateway, processors, waiting_max=queue_max)
-        return cls(gate, (gateway, *processors.values()), clock, late_s)
+        return cls(gate, (gateway, *processors.values()), clock, late_s, waited)
 
     async def enter(
         self,
@@ -120,8 +149,14 @@ class Admission:
         if outcome.state is State.WAITING:
             self._counts[_WAITED[work]] += 1
             await self._turn_of(outcome, deadline, hung_up)
+            self._tell_wait(self._clock.monotonic() - now)
         self._counts[_ADMITTED[work]] += 1
         return Ticket(self, outcome, deadline)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return self._gate.waiting
 
     def figures(self) -> Figures:
         """Return what there is at this moment."""
@@ -131,6 +166,13 @@ class Admission:
             {resource.name: resource.limit.current for resource in self._resources},
             {resource.name: resource.mean_hold_s for resource in self._resources},
         )
+
+    def demand(self) -> Demand:
+        """Return how many requests there were and are."""
+        admitted = sum(self._counts[series] for series in _ADMITTED.values())
+        refused = sum(self._counts[series] for series in _REFUSED.values())
+        at_work = sum(resource.in_flight for resource in self._resources)
+        return Demand(admitted + refused + self._gate.waiting, admitted, at_work + self._gate.waiting)
 
     def tallies(self) -> Tallies:
         """Return what became of requests since the process started."""

@@ -9,7 +9,7 @@ from serve_app.attempts.intent import Intent
 from serve_app.attempts.rows import ConcludeRow
 from serve_app.domain.attempt import AttemptKind, AttemptState, Outcome
 from serve_app.domain.ids import new_id
-from serve_app.domain.payment import conclude
+from serve_app.domain.payment import Payment, conclude
 from serve_app.snapshots import encode_payment, encode_refund
 
 AUDIT_ACTIONS = {
@@ -26,6 +26,7 @@ class Recorded:
 
     row: ConcludeRow
     answer: Answer
+    payment: Payment
     payment_json: bytes
 
 
@@ -65,7 +66,7 @@ def record(intent: Intent, outcome: Outcome) -> Recorded:
         audit_action=AUDIT_ACTIONS[intent.attempt.kind],
     )
     answer = Answer(outcome.state, payment.id, refund_json or payment_json, outcome.code)
-    return Recorded(row, answer, payment_json)
+    return Recorded(row, answer, payment, payment_json)
 
 
 def pending(intent: Intent) -> Answer:

@@ -20,6 +20,7 @@ from serve_app.admission.ticket import AtProcessor
 from serve_app.attempts.answer import Answer
 from serve_app.attempts.conclusion import pending, record
 from serve_app.attempts.intent import Intent
+from serve_app.attempts.meter import AttemptMeter, Stage, Timed, Unmeasured
 from serve_app.attempts.owned import OwnedWork
 from serve_app.attempts.progress import Progress
 from serve_app.attempts.repository import AttemptRepository, attempt_key
@@ -77,8 +78,10 @@ class AttemptEngine:
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         passing: Callable[[Step], None] = lambda _: None,
+        meter: AttemptMeter | None = None,
     ) -> None:
         self._passing = passing
+        self._meter = meter or Unmeasured()
         self._owned = owned
         self._changes = changes
         self._attempts = attempts
@@ -174,6 +177,7 @@ class AttemptEngine:
             if holds(intent.payment, intent.attempt):
                 recorded = record(intent, outcome)
                 if await self._attempts.conclude(recorded.row):
+                    self._meter.concluded(recorded.payment, intent.attempt.amount)
                     await change.end(recorded.row.version, recorded.payment_json)
                     return recorded.answer
             answer = await self._recorded(intent)
@@ -184,7 +188,7 @@ class AttemptEngine:
 
     async def _carry_out(self, intent: Intent, processor: Sends, deadline: float, change: Change) -> Answer:
         self._passing(Step.BEGUN)
-        with AtProcessor():
+        with AtProcessor(), self._timed(Stage.PROCESSOR):
             outcome = await send(processor, intent, deadline=deadline, clock=self._clock, sleep=self._sleep)
         self._passing(Step.PROCESSOR_ANSWERED)
         if outcome is None:
@@ -197,14 +201,18 @@ class AttemptEngine:
         self, intent: Intent, change: Change, begin: Callable[[Intent], Awaitable[bool]], progress: Progress
     ) -> bool:
         """Begin; where nobody knows whether it was stored, take it back, so that the key starts anew."""
-        await change.begun()
-        progress.begins()
-        self._passing(Step.BEFORE_BEGIN)
-        try:
-            return await begin(intent)
-        except OutcomeUnknown as unknown:
-            self._owned.go_on(self._withdraw(intent))
-            raise Unavailable("database", str(unknown), 1.0) from unknown
+        with self._timed(Stage.BEGIN):
+            await change.begun()
+            progress.begins()
+            self._passing(Step.BEFORE_BEGIN)
+            try:
+                return await begin(intent)
+            except OutcomeUnknown as unknown:
+                self._owned.go_on(self._withdraw(intent))
+                raise Unavailable("database", str(unknown), 1.0) from unknown
+
+    def _timed(self, stage: Stage) -> Timed:
+        return Timed(self._meter, stage, self._clock)
 
     async def _is_own(self, intent: Intent) -> bool:
         """Say whether this very attempt was stored, by a batch whose COMMIT was lost on the wire."""
@@ -225,9 +233,10 @@ class AttemptEngine:
     async def _concluded(self, intent: Intent, outcome: Outcome, change: Change) -> Answer:
         """Conclude; while the database is away the outcome waits in memory, and the answer is that it is not known."""
         try:
-            # A processor may take seconds: what the caches confirmed before may have lapsed.
-            await change.begun()
-            return await self._conclude(intent, outcome, change)
+            with self._timed(Stage.CONCLUDE):
+                # A processor may take seconds: what the caches confirmed before may have lapsed.
+                await change.begun()
+                return await self._conclude(intent, outcome, change)
         except (*_PASSING, ConcurrentChange):
             await change.end_unknown()
             later = self._owned.go_on(self._conclude_later(intent, outcome))

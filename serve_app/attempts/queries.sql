@@ -88,12 +88,13 @@ WITH input AS MATERIALIZED (
         $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
         $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::uuid[],
         $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[],
-        $20::uuid[], $21::text[], $22::text[], $23::uuid[], $24::text[], $25::uuid[], $26::text[]
+        $20::uuid[], $21::text[], $22::text[], $23::uuid[], $24::text[], $25::uuid[], $26::text[], $27::text[]
     ) WITH ORDINALITY AS item (
         merchant_id, payment_id, attempt_id, attempt_state, reference, code, concluded_at,
         version, sequence, status, captured, refunded, refund_pending, pending_attempt,
         payment_reference, decline_code, debit, credit, posted,
-        event_id, event_type, event_data, refund_event_id, refund_event_data, audit_id, audit_action, ordinal
+        event_id, event_type, event_data, refund_event_id, refund_event_data, audit_id, audit_action,
+        trace, ordinal
     )
 ), moved AS (
     UPDATE payments SET
@@ -145,10 +146,10 @@ WITH input AS MATERIALIZED (
         AND endpoint.livemode = telling.livemode AND endpoint.enabled AND endpoint.events && ARRAY['*', telling.type]
     RETURNING merchant_id, id, endpoint_id, event_id
 ), queueing AS (
-    INSERT INTO tasks (id, name, owner, lane, arguments)
-    SELECT id, 'webhooks.deliver', merchant_id::text, endpoint_id::text,
-        format('{"merchant_id":"%s","delivery_id":"%s","round":1}', merchant_id, id)
-    FROM delivering
+    INSERT INTO tasks (id, name, owner, lane, arguments, trace)
+    SELECT delivering.id, 'webhooks.deliver', delivering.merchant_id::text, endpoint_id::text,
+        format('{"merchant_id":"%s","delivery_id":"%s","round":1}', delivering.merchant_id, delivering.id), moved.trace
+    FROM delivering JOIN moved ON delivering.event_id IN (moved.event_id, moved.refund_event_id)
 ), auditing AS (
     INSERT INTO audit_entries (
         merchant_id, id, livemode, key_id, request_id, action, object_id, result, created_at)

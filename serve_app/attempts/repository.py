@@ -11,6 +11,7 @@ from uuid import UUID
 from actors.pool.database import Database
 from actors.pool.statement import BatchStatement
 from actors.runtime.errors import RowRejected
+from actors.runtime.tracing import traceparent
 from serve_app.attempts.intent import Intent
 from serve_app.attempts.rows import (
     AttemptKey,
@@ -156,7 +157,8 @@ class AttemptRepository:
 
     async def conclude(self, row: ConcludeRow) -> bool:
         """Record an outcome; False where the attempt was concluded before or the payment changed since it was read."""
-        queued = await self._conclude.submit(row)
+        trace = traceparent()
+        queued = await self._conclude.submit(row if trace is None else row._replace(trace=trace.encode()))
         if queued:
             self._poke()
         return queued is not None

@@ -65,7 +65,8 @@ class BeginOperationRow(NamedTuple):
 
 
 class ConcludeRow(NamedTuple):
-    """An outcome with all that follows from it; `version` is the one that it makes."""
+    """An outcome with all that follows from it; `version` is the one that it makes, `trace` the span that its webhooks
+    belong to, where that is recorded."""
 
     merchant_id: UUID
     payment_id: UUID
@@ -93,6 +94,7 @@ class ConcludeRow(NamedTuple):
     refund_event_data: str | None
     audit_id: UUID
     audit_action: str
+    trace: str | None = None
 
 
 class ClaimKey(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
 from actors.runtime.clock import Clock
@@ -63,6 +63,11 @@ class Processors:
         attempt = intent.attempt
         counts = not (attempt.kind is AttemptKind.AUTHORIZE and is_steered(intent.payment.token))
         return self.named(attempt.processor).admit(counts=counts)
+
+    @property
+    def all(self) -> Iterable[Guarded]:
+        """Every processor that is configured."""
+        return self._by_name.values()
 
     async def close(self) -> None:
         """Close the connections to every processor."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from asyncpg import Record
 from pydantic_core import to_json
 
-from actors.pool.database import Database
+from serve_app.caching.lists import ListReads
 from serve_app.caching.models import AUDIT_PAGE, merchant_tag, page_name
 from serve_app.caching.reader import CachedReads
 from serve_app.domain.ids import Prefix, public_id
@@ -21,10 +21,10 @@ _LAST_ID = UUID(int=(1 << 128) - 1)
 class AuditRepository:
     """Reads audit entries, through the cache."""
 
-    def __init__(self, database: Database, reads: CachedReads) -> None:
+    def __init__(self, lists: ListReads, reads: CachedReads) -> None:
         self._reads = reads
+        self._lists = lists
         self._list_sql = load_statements("serve_app.audit")["list_audit_entries"]
-        self._database = database
 
     async def page(
         self, merchant_id: UUID, livemode: bool, *, before: UUID | None, subject: str | None, limit: int
@@ -34,7 +34,9 @@ class AuditRepository:
 
         async def load() -> bytes:
             last = before or _LAST_ID
-            rows = await self._database.fetch(self._list_sql, merchant_id, livemode, last, subject, limit + 1)
+            rows = await self._lists.of_merchant(
+                merchant_id, livemode, self._list_sql, merchant_id, livemode, last, subject, limit + 1
+            )
             return encode_page([to_json(_entry(row)) for row in rows[:limit]], rows[limit:])
 
         return await self._reads.page(AUDIT_PAGE, page_name(AUDIT_PAGE, tag, limit, before, subject), tag, load)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import asyncpg
-
 from actors.cache.epochs import Epoch
 from actors.pool.connector import Connection, Connector
-from actors.pool.faults import RESOURCE, RETRY_AFTER_S, describe
+from actors.pool.faults import DRIVER_ERRORS, RESOURCE, RETRY_AFTER_S, describe
 from actors.runtime.errors import Unavailable
 
 _TAKE = """
@@ -42,7 +40,7 @@ class StoredEpochs:
         connection: Connection = await Connector(self._database_url()).connect("easypay-cache-shard")
         try:
             return Epoch(*await connection.fetchrow(sql, self._shard, *arguments))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, *DRIVER_ERRORS) as error:
             raise Unavailable(RESOURCE, describe(error), RETRY_AFTER_S) from error
         finally:
             connection.terminate()

@@ -62,6 +62,9 @@ REFUND_PAGE = Model("refund_page", 60.0, Strategy.CACHE_ASIDE, Level.SHARD)
 AUDIT_PAGE = Model("audit_page", 10.0, Strategy.CACHE_ASIDE, Level.SHARD)
 """Soon forgotten: keys that are made or revoked on the command line are in it, and no gateway may run to be told."""
 
+MARK = Model("mark", 600.0, Strategy.CACHE_ASIDE, Level.SHARD)
+"""Where the log of the primary was when the merchant's last change was over: what a replica must have to list."""
+
 API_KEY = Model("api_key", 2.0, Strategy.CACHE_ASIDE, Level.NEAR | Level.SHARD)
 """Revoking a key takes effect at once where the gateway is told of it, and everywhere within this time. So it is not
 worth a place in Redis."""
@@ -69,7 +72,7 @@ worth a place in Redis."""
 KEY_USAGE = Model("api_key_usage", 0.0, Strategy.WRITE_BEHIND, Level(0))
 """When a key was last used, and how often. Nothing of it is read through the cache."""
 
-MODELS = {model.name: model for model in (API_KEY, PAYMENT, REFUND, PAYMENT_PAGE, REFUND_PAGE, AUDIT_PAGE)}
+MODELS = {model.name: model for model in (API_KEY, PAYMENT, REFUND, PAYMENT_PAGE, REFUND_PAGE, AUDIT_PAGE, MARK)}
 """What is read through the cache, by name."""
 REDIS_MODELS = frozenset(name for name, model in MODELS.items() if Level.REDIS in model.levels)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from actors.cache.client import CacheClient, Loaded
 from serve_app.caching.models import Level, Model
+from serve_app.tracing.notes import current_notes
 
 
 class CachedReads:
@@ -21,7 +22,16 @@ class CachedReads:
         assert Level.NEAR in model.levels, f"{model.name} is grouped, or not read here"
         if self._cache is None:
             return (await load()).value
-        return await self._cache.read(name, load, ttl_s=model.ttl_s)
+        notes = current_notes()
+        if notes is None:
+            return await self._cache.read(name, load, ttl_s=model.ttl_s)
+        notes.cached = True
+
+        async def noted() -> Loaded:
+            notes.cached = False
+            return await load()
+
+        return await self._cache.read(name, noted, ttl_s=model.ttl_s)
 
     def still_holds(self, name: str, value: bytes, until: float) -> bool:
         """Say whether a value that this process read is known to be current: the cache holds that very object near.
@@ -35,7 +45,13 @@ class CachedReads:
         if self._cache is None:
             return await load()
 
+        notes = current_notes()
+        if notes is not None:
+            notes.cached = True
+
         async def loaded() -> Loaded:
+            if notes is not None:
+                notes.cached = False
             return Loaded(await load(), 0)
 
         page = await self._cache.read(name, loaded, ttl_s=model.ttl_s, tag=tag)

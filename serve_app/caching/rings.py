@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import asyncpg
-
 from actors.cache.sharding.stored import StoredRing
 from actors.pool.connector import Connection, Connector
-from actors.pool.faults import RESOURCE, RETRY_AFTER_S, describe
+from actors.pool.faults import DRIVER_ERRORS, RESOURCE, RETRY_AFTER_S, describe
 from actors.runtime.errors import Unavailable
 
 _COLUMNS = "version, shards, changing_to, wanted"
@@ -91,7 +89,7 @@ class StoredRings:
         connection: Connection = await Connector(self._database_url()).connect("easypay-cache-ring")
         try:
             return await connection.fetchrow(sql, self._gateway, *arguments)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, *DRIVER_ERRORS) as error:
             raise Unavailable(RESOURCE, describe(error), RETRY_AFTER_S) from error
         finally:
             connection.terminate()

@@ -56,6 +56,11 @@ SELECT id AS key, 'evt_' || replace(id::text, '-', '') AS id, 'mer_' || replace(
 FROM events WHERE merchant_id = $1 AND id >= $2 AND id < $3 ORDER BY events.id LIMIT $4;
 
 -- name: replica_is_behind
--- Whether this server is a standby that has not replayed all it has, and not yet what was committed at a moment.
-SELECT pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
-    AND coalesce(pg_last_xact_replay_timestamp() < $1, true) AS is_behind;
+-- Whether this server is a standby that has not yet replayed what was committed at a moment, and may have to: it has
+-- not replayed all it has, or it does not hear of the primary.
+SELECT pg_is_in_recovery() AND coalesce(pg_last_xact_replay_timestamp() < $1, true) AND (
+    pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn() OR NOT EXISTS (
+        SELECT FROM pg_stat_wal_receiver
+        WHERE status = 'streaming' AND last_msg_receipt_time > clock_timestamp() - interval '1 minute'
+    )
+) AS is_behind;

@@ -10,7 +10,9 @@ from uuid import UUID
 from asyncpg import Record
 
 from actors.pool.database import Database
-from serve_app.batch.repeat import repeated
+from actors.pool.faults import RESOURCE
+from actors.runtime.errors import Unavailable
+from serve_app.batch.repeat import REPEAT_S, repeated
 from serve_app.domain.settlement import start_of
 from serve_app.exports.ranges import TABLES, ExportRange, ranges_of
 from serve_app.storage.statements import load_statements
@@ -35,7 +37,9 @@ class ReplicaBehind(Exception):
 class ExportRepository:
     """Plans days and reads ranges."""
 
-    def __init__(self, database: Database, *, page: int = PAGE) -> None:
+    def __init__(self, database: Database, *, page: int = PAGE, repeat_s: float = REPEAT_S) -> None:
+        """`repeat_s`: for how long a page is tried again while the database is away."""
+        self._repeat_s = repeat_s
         self._database = database
         self._page = page
         self._sql = load_statements("serve_app.exports")
@@ -45,6 +49,12 @@ class ExportRepository:
         (row,) = await self._fetch("replica_is_behind", start_of(until))
         if row["is_behind"]:
             raise ReplicaBehind(start_of(until))
+
+    async def require_standby(self) -> None:
+        """Raise ``Unavailable`` where the server is a primary: that one is read on connections of its budget."""
+        rows = await self._database.fetch("SELECT pg_is_in_recovery() AS is_standby")
+        if not rows[0]["is_standby"]:
+            raise Unavailable(RESOURCE, "it is a primary", 1.0)
 
     async def first_day(self) -> date | None:
         """Return the day of the first payment, None where there is none."""
@@ -84,4 +94,6 @@ class ExportRepository:
             after = rows[-1]["merchant_id"]
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Record]:
-        return await repeated(lambda: self._database.fetch(self._sql[name], *arguments, timeout_s=TIMEOUT_S))
+        return await repeated(
+            lambda: self._database.fetch(self._sql[name], *arguments, timeout_s=TIMEOUT_S), repeat_s=self._repeat_s
+        )

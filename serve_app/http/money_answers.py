@@ -10,6 +10,7 @@ from serve_app.domain.attempt import AttemptState
 from serve_app.http.operation import Call
 from serve_app.http.response import Headers, Response, json_response
 from serve_app.problems import Code, Problem
+from serve_app.tracing.notes import current_notes
 
 _REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
 _UNKNOWN_YET = 202
@@ -27,6 +28,9 @@ def money_response(answer: Answer, success_status: int, payment: bytes) -> Respo
     Raises:
         Problem: it was declined (402) or failed (502); the problem carries the payment.
     """
+    notes = current_notes()
+    if notes is not None:
+        notes.answered(answer.state.value, answer.code, replayed=answer.replayed)
     headers = _REPLAYED if answer.replayed else ()
     if answer.state is AttemptState.SUCCEEDED:
         return json_response(success_status, answer.body, headers)

@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from starlette.types import Receive
 
 from serve_app.admission.work import Work
-from serve_app.http.response import Response
+from serve_app.http.response import Answer, Response
 from serve_app.middleware.authentication import Caller
+from serve_app.problems import Problem
 
 _Model = TypeVar("_Model", bound=BaseModel)
 Headers = Iterable[tuple[bytes, bytes]]
@@ -30,6 +32,8 @@ class Call:
     idempotency_key: str | None = None
     body: BaseModel | None = None
     query: BaseModel | None = None
+    headers: Headers = ()
+    receive: Receive | None = None
 
     @property
     def known_caller(self) -> Caller:
@@ -48,7 +52,7 @@ class Call:
         return self.query
 
 
-Endpoint = Callable[[Call], Awaitable[Response]]
+Endpoint = Callable[[Call], Awaitable[Answer]]
 Verify = Callable[[Mapping[str, str], Headers, bytes], str]
 """Takes the path's parameters, the headers and the raw body, and returns the id of the message; raises Problem where it
 is not signed by whom it should be."""
@@ -61,7 +65,8 @@ class Operation:
     `request` and `query` are models of the body and the query; a body may be left out where every member may.
     `verify` is for messages that are signed instead of sent with a key: nothing is done with one that it refuses.
     `answers` names the model of each status, or the media type where it is text; problems are added. `idempotent`
-    takes an Idempotency-Key. `sensitive` is limited more strictly than the rest. `work` says how important it is when
+    takes an Idempotency-Key. `refused` makes the answer for people whose key or session is not good enough, in place
+    of the problem. `sensitive` is limited more strictly than the rest. `work` says how important it is when
     not all can be served; without one it is always let in, as what operators need then. `calls_processor`: it takes a
     place at one, too.
     """
@@ -73,6 +78,7 @@ class Operation:
     tag: str
     scope: str | None = None
     verify: Verify | None = None
+    refused: Callable[[Problem], Response] | None = None
     request: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)

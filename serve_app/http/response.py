@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic_core import to_json
 from starlette.types import Send
@@ -11,6 +11,14 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 _NO_CONTENT = 204
 _JSON = (b"content-type", b"application/json")
+
+
+class Answer(Protocol):
+    """What an endpoint returns."""
+
+    async def send(self, send: Send, *, head_only: bool = False) -> None:
+        """Send it; a HEAD request gets the headers alone."""
+        ...
 
 
 class Response:

@@ -17,15 +17,23 @@ from starlette.types import Receive, Scope, Send
 from actors.runtime.errors import Overloaded
 from serve_app.admission.admission import Admission
 from serve_app.admission.work import Work
+from serve_app.attempts.meter import Stage
 from serve_app.domain.cards import contains_card_number
 from serve_app.http.body import read_body
 from serve_app.http.inbox import Inbox, whole
 from serve_app.http.operation import Call, Operation, Verify
-from serve_app.http.response import Response
-from serve_app.middleware.authentication import Authenticator, authenticated, check_scope
+from serve_app.http.response import Answer
+from serve_app.middleware.authentication import (
+    OPERATOR_SCOPE,
+    Authenticator,
+    SessionCallers,
+    authenticated,
+    check_scope,
+)
 from serve_app.middleware.deadline import deadline_of
 from serve_app.middleware.rate_limit import RateLimits
 from serve_app.problems import Code, Problem, body_problem, field_errors, hidden_name, invalid
+from serve_app.tracing.notes import Noted, current_notes
 
 _KEY_HEADER = "Idempotency-Key"
 _KEY = re.compile(rb"[\x21-\x7e]{1,255}\Z")
@@ -65,8 +73,15 @@ class Router:
     """Serves the operations of the API."""
 
     def __init__(
-        self, operations: Iterable[Operation], authenticator: Authenticator, limits: RateLimits, admission: Admission
+        self,
+        operations: Iterable[Operation],
+        authenticator: Authenticator,
+        limits: RateLimits,
+        admission: Admission,
+        sessions: SessionCallers | None = None,
     ) -> None:
+        """With ``sessions``, what needs the scope of operators is open to their sessions too."""
+        self._sessions = sessions
         self._authenticator = authenticator
         self._limits = limits
         self._admission = admission
@@ -83,9 +98,15 @@ class Router:
         operation = path.operations.get("GET" if method == "HEAD" else method)
         if operation is None:
             raise _not_allowed(path)
-        call = Call(method, scope["path"], parameters, scope["request_id"])
+        call = Call(method, scope["path"], parameters, scope["request_id"], headers=scope["headers"])
         if operation.scope is not None:
-            await self._identify(call, operation.scope, scope, is_sensitive=operation.sensitive)
+            try:
+                await self._identify(call, operation.scope, scope, is_sensitive=operation.sensitive)
+            except Problem as problem:
+                if operation.refused is None:
+                    raise
+                await operation.refused(problem).send(send, head_only=method == "HEAD")
+                return
         if operation.verify is not None:
             receive = await self._verified(call, operation.verify, scope, receive)
         if operation.work is None:
@@ -119,9 +140,16 @@ class Router:
 
     async def _identify(self, call: Call, needed: str, scope: Scope, *, is_sensitive: bool) -> None:
         """Find out whose request it is, count it and see whether he may send it."""
-        call.caller = await authenticated(scope, self._authenticator, self._limits)
-        await self._limits.admit(scope, call.caller, is_sensitive=is_sensitive)
-        check_scope(call.caller, needed)
+        caller = None
+        with Noted("authenticate"):
+            if self._sessions is not None and needed == OPERATOR_SCOPE:
+                caller = await self._sessions.caller(scope, self._limits)
+            caller = call.caller = caller or await authenticated(scope, self._authenticator, self._limits)
+        notes = current_notes()
+        if notes is not None:
+            notes.called_by(caller.merchant_id, livemode=caller.livemode)
+        await self._limits.admit(scope, caller, is_sensitive=is_sensitive)
+        check_scope(caller, needed)
 
     async def _verified(self, call: Call, verify: Verify, scope: Scope, receive: Receive) -> Receive:
         """See who signed the body before anything is made of it, and return what gives the body once more.
@@ -136,21 +164,22 @@ class Router:
             raise
         return whole(body)
 
-    async def _in_turn(self, call: Call, operation: Operation, work: Work, scope: Scope, receive: Receive) -> Response:
+    async def _in_turn(self, call: Call, operation: Operation, work: Work, scope: Scope, receive: Receive) -> Answer:
         """Answer once it is let in. The body is not looked at before: a refusal costs as little as can be."""
         caller, now = call.known_caller, time.monotonic()
         deadline = deadline_of(scope, now)
         inbox = Inbox(receive)
         try:
-            ticket = await self._admission.enter(
-                caller.merchant_id,
-                operation.name,
-                work,
-                live=caller.livemode,
-                calls_processor=operation.calls_processor,
-                deadline=deadline.at,
-                hung_up=inbox.hung_up,
-            )
+            with Noted(Stage.ADMISSION.value):
+                ticket = await self._admission.enter(
+                    caller.merchant_id,
+                    operation.name,
+                    work,
+                    live=caller.livemode,
+                    calls_processor=operation.calls_processor,
+                    deadline=deadline.at,
+                    hung_up=inbox.hung_up,
+                )
         except Overloaded as refusal:
             raise Problem(Code.OVERLOADED, _TOO_MUCH, retry_after_s=refusal.retry_after_s, headers=_SHED) from None
         with ticket:
@@ -162,7 +191,7 @@ class Router:
             return await deadline.bounds(answering, time.monotonic())
 
 
-async def _answered(call: Call, operation: Operation, scope: Scope, receive: Receive) -> Response:
+async def _answered(call: Call, operation: Operation, scope: Scope, receive: Receive) -> Answer:
     """Check what was sent, and have it answered."""
     if operation.query is not None:
         call.query = _query(scope, operation.query)
@@ -173,6 +202,7 @@ async def _answered(call: Call, operation: Operation, scope: Scope, receive: Rec
         call.idempotency_key = _idempotency_key(scope)
     if operation.request is not None:
         call.body = _parsed(await read_body(scope, receive), operation, operation.request)
+    call.receive = receive
     return await operation.endpoint(call)
 
 

@@ -12,6 +12,7 @@ Source: https://github.com/libuv/libuv/pull/3696.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import uvicorn
 
@@ -29,6 +30,16 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
 
 
-def serve_with_many_accepts() -> None:
-    """Have Ray Serve, which offers no choice of it, take this server in this process. Safe to repeat."""
-    uvicorn.Server = Server  # type: ignore[misc]  # Serve looks the name up when it starts a server.
+def serve_with_many_accepts(stopping: Callable[[], None] = lambda: None) -> None:
+    """Have Ray Serve, which offers no choice of it, take this server in this process. Safe to repeat.
+
+    `stopping` is called once the server takes no more connections, before it waits for what it still answers: for
+    answers that would go on for ever.
+    """
+
+    class StoppingServer(Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            stopping()
+            await super().shutdown(sockets)
+
+    uvicorn.Server = StoppingServer  # type: ignore[misc]  # Serve looks the name up when it starts a server.

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from actors.pool.servers.dial import dial
 from serve_app.domain.ids import Prefix, new_id, parse_id, public_id
 from serve_app.merchants.secrets import Scope, digest, new_secret
 from serve_app.storage.statements import load_statements
@@ -153,7 +154,7 @@ def _checked_scopes(scopes: Sequence[str]) -> list[str]:
 
 @asynccontextmanager
 async def _connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url, timeout=_CONNECT_TIMEOUT_S)
+    connection = await dial(database_url, timeout=_CONNECT_TIMEOUT_S)
     try:
         yield connection
     finally:

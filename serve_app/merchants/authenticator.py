@@ -104,7 +104,7 @@ class KeyAuthenticator:
         if not self._takes_live_keys and is_live(secret):
             raise LiveKeyRefused
         asked_at = self._clock.monotonic()
-        hashed = digest(secret, self._pepper)
+        hashed = self.digest(secret)
         name = api_key_name(hashed)
         json = await self._reads.one(API_KEY, name, lambda: self._load(hashed))
         caller = None if json is None else self._caller(stored := _StoredKey.model_validate_json(json))
@@ -113,6 +113,19 @@ class KeyAuthenticator:
         else:
             self._known.pop(secret, None)
         return caller
+
+    def digest(self, secret: str) -> bytes:
+        """Return what is known of a key for good: it finds the key, and the key cannot be found from it."""
+        return digest(secret, self._pepper)
+
+    async def of_digest(self, hashed: bytes) -> Caller | None:
+        """Return the caller whose key has that digest, None where the key is not valid any more.
+
+        Raises:
+            Unavailable: the database is away and the key is not cached.
+        """
+        json = await self._reads.one(API_KEY, api_key_name(hashed), lambda: self._load(hashed))
+        return None if json is None else self._caller(_StoredKey.model_validate_json(json))
 
     def used(self, caller: Caller) -> None:
         """Note that the caller's key was used for a request, whatever comes of that."""

@@ -1,4 +1,5 @@
-"""One line of JSON for each request: what was asked by its template, how it ended, how long it took.
+"""One line of JSON for each request: what was asked by its template, by which merchant, how it ended and where its time
+went. All that is known of a request stands in its one line (Brandur Leach, "Canonical log lines", 2019).
 
 No header, no query and no identifier of an object: nothing that a person or a card could be found by.
 """
@@ -13,8 +14,9 @@ from contextlib import suppress
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CLIENT_GONE = 499
-"""The status of a request that got no answer, because its client went away first."""
+from serve_app.domain.ids import Prefix, public_id
+from serve_app.tracing.notes import Notes, known_method
+
 LINES_MAX = 1000
 """Lines that are gathered at most; more are written at once."""
 _FLUSH_EVERY_S = 0.2
@@ -46,9 +48,10 @@ class BatchedLines:
 
 
 class AccessLog:
-    """Adds a line for each request."""
+    """Opens the notes on each request, in scope["notes"] and in its context, and makes a line of them at its end, where
+    lines are wanted."""
 
-    def __init__(self, app: ASGIApp, lines: BatchedLines) -> None:
+    def __init__(self, app: ASGIApp, lines: BatchedLines | None) -> None:
         self._app = app
         self._lines = lines
 
@@ -57,28 +60,49 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        status = CLIENT_GONE
+        notes = scope["notes"] = Notes(scope["trace_id"])
+        before = notes.enter()
 
         async def send_and_note(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                notes.status = message["status"]
             await send(message)
 
         try:
             await self._app(scope, receive, send_and_note)
         finally:
-            self._lines.append(to_json(_line(scope, status, time.perf_counter() - started)))
+            notes.leave(before)
+            if self._lines is not None:
+                self._lines.append(to_json(_line(scope, notes)))
 
 
-def _line(scope: Scope, status: int, took_s: float) -> dict[str, object]:
-    return {
+def _line(scope: Scope, notes: Notes) -> dict[str, object]:
+    """Return the line's members: those that every request has, then those that it came to have."""
+    line: dict[str, object] = {
         "at": round(time.time(), 3),
         "event": "request",
-        "method": scope["method"],
+        "method": known_method(scope["method"]),
         "route": scope.get("route_template", "-"),
-        "status": status,
-        "took_ms": round(took_s * 1000, 2),
+        "status": notes.status,
+        "took_ms": _ms(time.perf_counter() - notes.started),
         "request_id": scope.get("request_id"),
+        "trace_id": f"{notes.trace_id:032x}",
+        "traced": notes.traced,
     }
+    if notes.merchant_id is not None:
+        line["merchant"] = public_id(Prefix.MERCHANT, notes.merchant_id)
+        line["livemode"] = notes.livemode
+    if notes.outcome is not None:
+        line["outcome"] = notes.outcome
+        line["replayed"] = notes.replayed
+    if notes.decline_code is not None:
+        line["decline_code"] = notes.decline_code
+    if notes.cached is not None:
+        line["cached"] = notes.cached
+    if notes.stages:
+        line["stages_ms"] = {name: _ms(seconds) for name, seconds in notes.stages.items()}
+    return line
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)

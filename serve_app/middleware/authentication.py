@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -9,6 +10,9 @@ from uuid import UUID
 from starlette.types import Scope
 
 from serve_app.problems import Code, Problem
+
+OPERATOR_SCOPE = "admin"
+"""What is needed to watch and steer the gateway; a test keeps it equal to the scope of keys."""
 
 _CHALLENGE = ((b"www-authenticate", b'Bearer realm="easypay"'),)
 _SCHEME = b"bearer "
@@ -53,6 +57,17 @@ class Authenticator(Protocol):
         ...
 
 
+class SessionCallers(Protocol):
+    """Knows the sessions of operators."""
+
+    async def caller(self, scope: Scope, unknown: UnknownCallers) -> Caller | None:
+        """Return whose session the request is of, None where it comes with none, or with a key as well.
+
+        Raises Problem where the session is over (401), or did not ask for this itself (403), or cannot be read (503).
+        """
+        ...
+
+
 async def authenticated(scope: Scope, authenticator: Authenticator, unknown: UnknownCallers) -> Caller:
     """Return the caller of a request. One with a key that this process has not met, or none, is counted before anything
     is looked up for it.
@@ -60,7 +75,7 @@ async def authenticated(scope: Scope, authenticator: Authenticator, unknown: Unk
     Raises:
         Problem: there is no valid key (401), or too many requests come without a known one (429).
     """
-    secret = _bearer(scope)
+    secret = bearer(scope["headers"])
     caller = authenticator.peek(secret) if secret is not None else None
     if caller is not None:
         authenticator.used(caller)
@@ -83,9 +98,9 @@ def check_scope(caller: Caller, needed: str) -> None:
         raise Problem(Code.PERMISSION_DENIED, f"The API key lacks the scope {needed}.")
 
 
-def _bearer(scope: Scope) -> str | None:
+def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """Return the key that was sent; None where there is not just one."""
-    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    given = [value for name, value in headers if name == b"authorization"]
     # Of two headers nobody can say which one a proxy before us has checked.
     if len(given) == 1 and given[0][:7].lower() == _SCHEME:
         return str(given[0][7:].strip(), "latin-1")

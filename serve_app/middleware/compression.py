@@ -5,7 +5,8 @@ of less than 1 KB (`python -m tests.bench.compression`). Nothing of either answe
 
 An encoded body's length tells something of what is in it. That is of use to somebody who can have a victim's client
 send requests with a text of his own and watch the lengths (BREACH): here a request is authenticated by a header that no
-browser adds by itself, and no answer has both a secret and a text of somebody else.
+browser adds by itself, or by a cookie that goes with no request of another site, and no answer has both a secret and a
+text of somebody else.
 
 Source: RFC 9110; ASGI 3.0, HTTP.
 """

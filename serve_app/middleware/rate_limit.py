@@ -10,7 +10,8 @@ Source: draft-ietf-httpapi-ratelimit-headers-10; RFC 9651 (structured fields).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,11 +46,20 @@ class RateLimits:
     """The policies: whom each limit is for, and how high it is."""
 
     def __init__(
-        self, limiter: Limiter, *, merchant_per_minute: int, unknown_per_minute: int, address_per_minute: int = 0
+        self,
+        limiter: Limiter,
+        *,
+        merchant_per_minute: int,
+        unknown_per_minute: int,
+        address_per_minute: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """0 is no limit. A merchant's own goes before `merchant_per_minute`. `address_per_minute` may be more than 0
         only where the ingress tells whose address is to be believed."""
         self._admitted_at_hand = 0
+        self._least_left = self._least_left_before = 1.0
+        self._clock = clock
+        self._half_ends_at = clock() + WINDOW_S / 2
         self._admitted = dict.fromkeys(_LIMITS, 0)
         self._refused = dict.fromkeys(_LIMITS, 0)
         self._address_per_minute = address_per_minute
@@ -72,6 +82,7 @@ class RateLimits:
             remaining = self._limiter.take_at_hand(key, per_minute)
             if remaining is not None:
                 self._admitted_at_hand += 1
+                self._least_left = min(self._least_left, remaining / per_minute)
                 scope[_SCOPE_KEY] = ((b"ratelimit", _LEFT % remaining), _merchant_policy(per_minute))
                 return
         limit = Limit(key, per_minute)
@@ -80,6 +91,17 @@ class RateLimits:
             return
         stricter = Limit(key + ":sensitive", max(1, per_minute // SENSITIVE_PART))
         await self._take(scope, (_SENSITIVE, _MERCHANT), stricter, limit)
+
+    def utilisation(self) -> float:
+        """Return how much the merchant who was nearest to his limit had used of it, within half to one window of the
+        limits: what he used is free again after one, and one who sends each second is not out of sight in between."""
+        now = self._clock()
+        if now >= self._half_ends_at:
+            was_just_now = now < self._half_ends_at + WINDOW_S / 2
+            self._least_left_before = self._least_left if was_just_now else 1.0
+            self._least_left = 1.0
+            self._half_ends_at = now + WINDOW_S / 2
+        return min(1.0, max(0.0, 1.0 - min(self._least_left, self._least_left_before)))
 
     async def admit_unknown(self, scope: Scope) -> None:
         """Count a request of which nobody knows yet whose it is: with those of its address, and with all of that kind.
@@ -129,6 +151,9 @@ class RateLimits:
     async def _take(self, scope: Scope, names: Sequence[bytes], *limits: Limit) -> None:
         """Count a request by limits of these names; refuse it where one has no permit."""
         verdict = await self._limiter.take(*limits)
+        for name, standing in zip(names, verdict.standings, strict=True):
+            if name is _MERCHANT:
+                self._least_left = min(self._least_left, standing.remaining / standing.per_minute)
         if verdict.admitted:
             for name in names:
                 self._admitted[name] += 1

@@ -18,9 +18,13 @@ _COUNTERS = (
 )
 
 
-def admission_families(accounts: Accounts, figures: Figures, process: str) -> Iterator[Metric]:
-    """Yield what became of requests at the gates of all processes, and what there is at the gate of this one."""
+def admission_families(accounts: Accounts) -> Iterator[Metric]:
+    """Yield what became of requests at the gates of all processes."""
     yield from counter_families(_COUNTERS, accounts)
+
+
+def gate_families(figures: Figures, process: str) -> Iterator[Metric]:
+    """Yield what there is at the gate of this process."""
     waiting = GaugeMetricFamily(
         "easypay_admission_waiting",
         "Requests that wait for their turn in the process that answers.",

@@ -14,6 +14,7 @@ from asyncpg import Record
 from actors.pool.database import Database
 from actors.pool.statement import BatchStatement
 from serve_app.attempts.rows import PaymentKey
+from serve_app.caching.lists import ListReads
 from serve_app.domain.ids import first_id_at
 from serve_app.domain.payment import Payment, PaymentStatus
 from serve_app.storage.json_text import decode_metadata
@@ -59,10 +60,12 @@ class PageRequest:
 class PaymentRepository:
     """Reads payments, and changes what needs no processor."""
 
-    def __init__(self, database: Database, poke: Callable[[], None] = lambda: None) -> None:
-        """`poke` is called after each change for which tasks were enqueued."""
+    def __init__(
+        self, database: Database, poke: Callable[[], None] = lambda: None, lists: ListReads | None = None
+    ) -> None:
+        """`poke` is called after each change for which tasks were enqueued; `lists` may come from replicas."""
+        self._lists = lists or ListReads(database)
         self._sql = load_statements("serve_app.payments")
-        self._database = database
         self._poke = poke
         self._find = database.committer(
             BatchStatement[PaymentKey, Payment](
@@ -92,7 +95,9 @@ class PaymentRepository:
     async def page(self, merchant_id: UUID, livemode: bool, request: PageRequest) -> list[Payment]:
         """Return up to `limit` payments, newest first."""
         oldest = first_id_at(request.created_gte) if request.created_gte else _FIRST_ID
-        rows = await self._database.fetch(
+        rows = await self._lists.of_merchant(
+            merchant_id,
+            livemode,
             self._sql["list_payments"],
             merchant_id,
             livemode,
@@ -105,11 +110,11 @@ class PaymentRepository:
         )
         return [_payment(row) for row in rows]
 
-    async def timeline(self, merchant_id: UUID, payment_id: UUID) -> dict[str, Sequence[Record]]:
+    async def timeline(self, merchant_id: UUID, livemode: bool, payment_id: UUID) -> dict[str, Sequence[Record]]:
         """Return the rows of each kind that belong to a payment."""
         arguments = (merchant_id, payment_id, TIMELINE_ITEMS_MAX)
         return {
-            kind: await self._database.fetch(self._sql[f"timeline_{kind}"], *arguments)
+            kind: await self._lists.of_merchant(merchant_id, livemode, self._sql[f"timeline_{kind}"], *arguments)
             for kind in ("attempts", "postings", "events", "deliveries", "tries")
         }
 

@@ -152,7 +152,7 @@ class PaymentService:
             NotFound: this merchant has none of that id in this mode.
         """
         payment = await find_payment(self._payments, owner, payment_id)
-        return timeline(await self._payments.timeline(owner.merchant_id, payment.id))
+        return timeline(await self._payments.timeline(owner.merchant_id, owner.livemode, payment.id))
 
     def _new_intent(self, owner: Owner, wanted: NewPayment, claim: Claim | None, processor: str) -> Intent:
         now = self._clock.now()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -95,6 +96,8 @@ class Guarded:
         self._patience_s = timeout_s / 2
         self._clock = clock
         self._asking = False
+        self.judgements: Counter[Judgement] = Counter()
+        """What was seen of the processor since the process started."""
 
     @property
     def name(self) -> str:
@@ -161,6 +164,7 @@ class Guarded:
 
     def _observe(self, ticket: int, judgement: Judgement) -> None:
         now = self._clock()
+        self.judgements[judgement] += 1
         match judgement:
             case Judgement.WORKS:
                 self._breaker.succeeded(ticket, now)

@@ -18,6 +18,7 @@ from urllib.parse import quote
 # all its connections.
 import aiohttp
 
+from actors.runtime.tracing import SpanKind, child
 from serve_app.processors.protocol import (
     Approved,
     Declined,
@@ -34,8 +35,10 @@ from serve_app.processors.protocol import (
 )
 from serve_app.processors.slots import Slots
 from serve_app.processors.wire import Answer, decode_answer, encode_request
+from serve_app.tracing.outgoing import HEADER, outgoing_traceparent
 
 _JSON = {"Content-Type": "application/json"}
+_ATTRIBUTES = {"peer.service": "processor"}
 _ANSWER_MAX_BYTES = 64 * 1024
 _CONNECTION_FAULTS = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -157,13 +160,24 @@ class HttpProcessor:
             return Unsent("deadline_passed")
         if self._slots.is_full():
             return Unsent("connector_overloaded")
+        with child("processor call", SpanKind.CLIENT, _ATTRIBUTES) as span:
+            reply = await self._ask(method, url, body, timeout_s)
+            if span is not None:
+                span.set_attribute("http.request.method", method)
+                span.set_attribute("easypay.reply", type(reply).__name__)
+        return reply
+
+    async def _ask(self, method: str, url: str, body: bytes | None, timeout_s: float) -> Reply:
+        headers, trace = _JSON, outgoing_traceparent()
+        if trace is not None:
+            headers = {**_JSON, HEADER: trace}
         sent = False
         try:
             async with asyncio.timeout(timeout_s), self._slots:
                 session = self._open_session()
                 sent = True
                 async with session.request(
-                    method, url, data=body, headers=_JSON, timeout=self._timeout, allow_redirects=False
+                    method, url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
                 ) as response:
                     return await _read(response)
         except _CONNECTION_FAULTS:

@@ -72,8 +72,11 @@ RETURNING entry.*,
         OR (entry.attempt COLLATE "C" >= $2 AND entry.attempt COLLATE "C" < $3) AS is_due;
 
 -- name: drop_others
--- A page of the lines of runs that were given up.
+-- A page of the lines of runs that were given up. Two ranges of the key: `<>` would read the lines of this run too.
 DELETE FROM reconciliation_entries AS entry USING (
-    SELECT run_id, attempt FROM reconciliation_entries WHERE run_id <> $1 ORDER BY run_id, attempt LIMIT $2
+    (SELECT run_id, attempt FROM reconciliation_entries WHERE run_id < $1 ORDER BY run_id, attempt LIMIT $2)
+    UNION ALL
+    (SELECT run_id, attempt FROM reconciliation_entries WHERE run_id > $1 ORDER BY run_id, attempt LIMIT $2)
+    LIMIT $2
 ) AS page
 WHERE entry.run_id = page.run_id AND entry.attempt = page.attempt;

@@ -37,7 +37,7 @@ class CachedRefunds:
         tag = refunds_tag(key)
 
         async def load() -> bytes:
-            found = await self._refunds.page(key.merchant_id, key.payment_id, before, limit + 1)
+            found = await self._refunds.page(key, before, limit + 1)
             return encode_page([encode_refund(refund) for refund in found[:limit]], found[limit:])
 
         return await self._reads.page(REFUND_PAGE, page_name(REFUND_PAGE, tag, limit, before), tag, load)

@@ -9,6 +9,8 @@ from uuid import UUID
 from asyncpg import Record
 
 from actors.pool.database import Database
+from serve_app.attempts.rows import PaymentKey
+from serve_app.caching.lists import ListReads
 from serve_app.domain.refund import Refund, RefundStatus
 from serve_app.storage.statements import load_statements
 
@@ -21,18 +23,21 @@ _LAST_ID = UUID(int=(1 << 128) - 1)
 class RefundRepository:
     """Reads refunds."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lists: ListReads | None = None) -> None:
+        """`lists` may come from replicas."""
         self._sql = load_statements("serve_app.refunds")
         self._database = database
+        self._lists = lists or ListReads(database)
 
     async def find(self, merchant_id: UUID, livemode: bool, refund_id: UUID) -> Refund | None:
         """Return the refund, None where this merchant has none of that id in that mode."""
         row = await self._database.fetchrow(self._sql["find_refund"], merchant_id, refund_id, livemode)
         return None if row is None else _refund(row)
 
-    async def page(self, merchant_id: UUID, payment_id: UUID, before: UUID | None, limit: int) -> list[Refund]:
+    async def page(self, key: PaymentKey, before: UUID | None, limit: int) -> list[Refund]:
         """Return up to `limit` refunds of a payment, newest first."""
-        rows = await self._database.fetch(self._sql["list_refunds"], merchant_id, payment_id, before or _LAST_ID, limit)
+        arguments = (key.merchant_id, key.payment_id, before or _LAST_ID, limit)
+        rows = await self._lists.of_merchant(key.merchant_id, key.livemode, self._sql["list_refunds"], *arguments)
         return [_refund(row) for row in rows]
 
 

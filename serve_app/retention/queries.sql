@@ -1,11 +1,15 @@
 -- name: list_old_keys
 -- Idempotency keys that were claimed before a time and answered before it, for as many as are wanted. The block range
--- index on `created_at` says where they lie; in which order they come does not matter.
-SELECT claim.merchant_id, claim.livemode, claim.key FROM idempotency_keys AS claim
-WHERE claim.created_at < $1 AND EXISTS (
+-- index on `created_at` says where they lie; in which order they come does not matter. The limit within has each
+-- attempt looked up by its key: a join of the two tables reads all of the attempts.
+SELECT claim.merchant_id, claim.livemode, claim.key
+FROM idempotency_keys AS claim CROSS JOIN LATERAL (
     SELECT FROM attempts
     WHERE attempts.merchant_id = claim.merchant_id AND attempts.payment_id = claim.payment_id
-        AND attempts.id = claim.attempt_id AND attempts.finished_at < $1)
+        AND attempts.id = claim.attempt_id AND attempts.finished_at < $1
+    LIMIT 1
+) AS answered
+WHERE claim.created_at < $1
 LIMIT $2;
 
 -- name: delete_keys

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from importlib import resources
 
-import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from actors.pool.servers.dial import dial
+from actors.pool.turn import TURN
+
 _MIGRATION_LOCK = 0x65617379706179
 """Key of the advisory lock that lets one migration run at a time."""
+
+# A vacuum, a rebuild or the build of an index keeps its table from being altered, for hours where it is large. Whoever
+# has the turn is at that, and begins again some time.
+_END_WORK_ON_TABLES = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND usename = current_user AND datname = current_database()
+  AND (classid::bigint << 32) + objid::bigint = CAST(:turn AS bigint) AND objsubid = 1
+"""
 
 _GRANTS = """
 GRANT USAGE ON SCHEMA public TO {role};
@@ -29,12 +41,15 @@ async def upgrade(owner_url: str, app_role: str) -> None:
     settlement items.
     Where it is the owner itself there is nothing to grant, and triggers alone keep those tables append-only.
     """
-    engine = create_async_engine(
-        "postgresql+asyncpg://", poolclass=NullPool, async_creator=lambda: asyncpg.connect(owner_url)
-    )
+    engine = create_async_engine("postgresql+asyncpg://", poolclass=NullPool, async_creator=lambda: dial(owner_url))
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+            await connection.commit()
+            if await connection.run_sync(_is_behind):
+                await connection.execute(text(_END_WORK_ON_TABLES), {"turn": TURN})
+                # Until the migration's session ends.
+                await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": TURN})
             await connection.commit()
             await connection.run_sync(_upgrade)
             await connection.run_sync(_grant, app_role)
@@ -44,10 +59,20 @@ async def upgrade(owner_url: str, app_role: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("serve_app.storage").joinpath("migrations")))
+    config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _is_behind(connection: Connection) -> bool:
+    heads = ScriptDirectory.from_config(_config()).get_heads()
+    return set(MigrationContext.configure(connection).get_current_heads()) != set(heads)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("serve_app.storage").joinpath("migrations")))
+    return config
 
 
 def _grant(connection: Connection, app_role: str) -> None:

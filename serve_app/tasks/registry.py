@@ -13,6 +13,7 @@ from serve_app.tasks import (  # noqa: E402
     clean_up_keys,
     deliver_webhook,
     expire_authorizations,
+    maintain_database,
     redeliver_webhooks,
     resolve_attempts,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "clean_up_keys",
     "deliver_webhook",
     "expire_authorizations",
+    "maintain_database",
     "redeliver_webhooks",
     "registry",
     "resolve_attempts",

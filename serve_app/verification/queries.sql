@@ -39,13 +39,15 @@ FROM refunds WHERE merchant_id = $1 AND payment_id > $2 AND payment_id <= $3;
 
 -- name: events_between
 -- The events about payments and refunds whose ids are in that range; of each payment's newest one also what it says.
+-- That theirs are in it too follows, but the planner does not see it, and reads all of a merchant's refunds.
 SELECT event.merchant_id, event.object_id, event.sequence, event.type, payment.id IS NOT NULL AS is_of_payment,
     CASE WHEN event.sequence = payment.sequence THEN event.data END AS data,
     payment.id IS NULL AND refund.id IS NULL AS is_of_nothing
 FROM events AS event
 LEFT JOIN payments AS payment ON payment.merchant_id = event.merchant_id AND payment.id = event.object_id
-LEFT JOIN refunds AS refund ON payment.id IS NULL
-    AND refund.merchant_id = event.merchant_id AND refund.id = event.object_id
+    AND payment.id > $2 AND payment.id <= $3
+LEFT JOIN refunds AS refund ON payment.id IS NULL AND refund.merchant_id = event.merchant_id
+    AND refund.id = event.object_id AND refund.id > $2 AND refund.id <= $3
 WHERE event.merchant_id = $1 AND event.object_id > $2 AND event.object_id <= $3
     AND (event.type LIKE 'payment.%' OR event.type LIKE 'refund.%');
 

@@ -10,7 +10,9 @@ from datetime import datetime
 
 import aiohttp
 
+from actors.runtime.tracing import SpanKind, child
 from serve_app.domain.cards import contains_card_number
+from serve_app.tracing.outgoing import HEADER, outgoing_traceparent
 from serve_app.webhooks.guard import AddressGuard, ForbiddenAddress
 from serve_app.webhooks.message import Event
 from serve_app.webhooks.secrets import signatures
@@ -55,17 +57,27 @@ class WebhookSender:
             "webhook-timestamp": str(int(sent_at.timestamp())),
             "webhook-signature": signatures(secrets, event.public_id, sent_at, body),
         }
-        started = time.monotonic()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._post(url, body.encode(), headers, started)
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError.
-            return Reply(_since_ms(started), error=_word(error))
+        with child("webhook POST", SpanKind.CLIENT) as span:
+            # Not signed: what was sent is the event, and the trace is of this try.
+            trace = outgoing_traceparent()
+            reply = await self._tried(url, body.encode(), headers if trace is None else {**headers, HEADER: trace})
+            if span is not None:
+                told = {"http.response.status_code": reply.code} if reply.code else {"error.type": reply.error or ""}
+                span.set_attributes(told)
+        return reply
 
     async def close(self) -> None:
         """Close the connections. Safe to repeat."""
         if self._session is not None:
             await self._session.close()
+
+    async def _tried(self, url: str, body: bytes, headers: dict[str, str]) -> Reply:
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._post(url, body, headers, started)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError.
+            return Reply(_since_ms(started), error=_word(error))
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str], started: float) -> Reply:
         for left in reversed(range(_SENDS_MAX)):
