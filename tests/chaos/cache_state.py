@@ -32,6 +32,14 @@ class CacheState:
             assert loop.time() < started + within_s, shards
             await asyncio.sleep(_EVERY_S)
 
+    async def until_hot_keys_are_saved(self, count: int, within_s: float) -> None:
+        """Wait until a successor of any shard would begin with what that has, of `count` values in all."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while sum(shard["hot_keys_saved"] for shard in (await self.shards()).values()) < count:
+            assert loop.time() < started + within_s, await self.shards()
+            await asyncio.sleep(_EVERY_S)
+
     async def _read(self) -> dict[str, Any]:
         async with self._http.get("/ops/api/cache", headers=self._headers) as answer:
             assert answer.status == 200, await answer.text()

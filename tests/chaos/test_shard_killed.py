@@ -29,8 +29,7 @@ pytestmark = [
 _PAYMENTS, _READERS = 500, 16
 # Reports of the replicas are up to 0.4 s old.
 _WINDOW_S = 1.0
-_WARM_S = 7.0
-"""Longer than it takes a shard to save which keys are hot."""
+_SAVED_WITHIN_S = 30.0
 _BEFORE_S = 3.0
 _HIT_RATE_MIN, _REGAINED = 0.9, 0.8
 _WITHIN_S = 10.0
@@ -88,15 +87,14 @@ async def _run(gateway: RunningGateway, seed: int) -> None:
         names = _zipf(payments)
         readers = [Reader(http, f"reader {index}", seed * 1000 + index, History()) for index in range(_READERS)]
         await asyncio.gather(*(_read_once(reader, payments[index::_READERS]) for index, reader in enumerate(readers)))
-        until = loop.time() + _WARM_S + _BEFORE_S + _WITHIN_S + 2 * _WINDOW_S
         done = asyncio.Event()
-        loop.call_at(until, done.set)
         reading = [asyncio.create_task(reader.read_all(names, done)) for reader in readers]
-        await asyncio.sleep(_WARM_S)
+        await state.until_hot_keys_are_saved(_PAYMENTS, _SAVED_WITHIN_S)
         before = await _windows(counted, loop.time() + _BEFORE_S)
         at_kill = await counted.look()
         killed_at = await _kill_a_shard(gateway, seed)
-        after = await _windows(counted, until)
+        after = await _windows(counted, killed_at + _WITHIN_S + 2 * _WINDOW_S)
+        done.set()
         await asyncio.gather(*reading)
         at_end, shards = await counted.look(), await state.shards()
     failures = [failure for reader in readers for failure in reader.failures]

@@ -29,8 +29,6 @@ pytestmark = [
     pytest.mark.chaos,
     pytest.mark.ray,
     pytest.mark.slow,
-    # Ray leaves files and sockets of its processes to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 # By hand: EASYPAY_TEST_TASKS=100000 EASYPAY_TEST_KILLS=50.
@@ -41,6 +39,8 @@ _LANES = 50
 _AT_ONCE = 300
 _RERUN_WITHIN_S = 15.0
 """Loose, for machines that do other things as well; the figures are printed. On one of its own: 2 s, and 5 s."""
+_STUCK_S = 40.0
+"""Longer than a scheduler takes to start, and a worker to be given up as stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,15 @@ async def _strike(cluster: TaskCluster, postgres: TestPostgres, draw: random.Ran
 
 
 async def _until_ended(postgres: TestPostgres) -> None:
+    """However long it takes, as long as tasks end."""
+    loop = asyncio.get_running_loop()
     connection = await _connect(postgres)
-    async with asyncio.timeout(60 + _TASKS / 200):
-        while left := await connection.fetchval("SELECT count(*) FROM tasks WHERE finished_at IS NULL"):
-            print(f"{left} pending")
-            await asyncio.sleep(1.0)
+    before, ended_at = _TASKS + 2, loop.time()
+    while left := await connection.fetchval("SELECT count(*) FROM tasks WHERE finished_at IS NULL"):
+        if left < before:
+            before, ended_at = left, loop.time()
+        assert loop.time() < ended_at + _STUCK_S, f"{left} pending, and none has ended for {_STUCK_S:.0f} s"
+        await asyncio.sleep(0.5)
     await connection.close()
 
 
@@ -181,7 +185,7 @@ async def _run(cluster: TaskCluster, postgres: TestPostgres, draw: random.Random
     await _check(postgres, tasks, killers, kills)
 
 
-@pytest.mark.timeout(300 + _TASKS // 50 + _KILLS * 10)
+@pytest.mark.timeout(400 + _TASKS // 50 + _KILLS * 10)
 def test_no_task_is_lost_and_no_lane_entered_twice(own_postgres: TestPostgres) -> None:
     """With the server restarted and sessions ended besides. What kills its worker ends dead. The seed is printed."""
     draw = random.Random(printed_seed())

@@ -29,8 +29,6 @@ pytestmark = [
     pytest.mark.chaos,
     pytest.mark.ray,
     pytest.mark.slow,
-    # Ray leaves files and sockets of its processes to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 _KILLS = 20

@@ -21,7 +21,8 @@ from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-_OPEN = {"/health/live", "/health/ready", "/docs", "/openapi.json"}
+# What the page to sign in at is made of is in every copy of this project.
+_OPEN = {"/health/live", "/health/ready", "/docs", "/openapi.json", "/ops/assets/{version}/{name}"}
 _SIGNED = {"/v1/processors/{name}/callbacks"}
 
 
@@ -46,6 +47,10 @@ def test_every_route_needs_a_key(anonymous: httpx.Client) -> None:
         target = re.sub(r"{(\w+)_id}", "x_" + "0" * 32, path)
         for headers in ({}, {"Authorization": "Bearer sk_test_" + "x" * 32}, {"Authorization": "Basic abc"}):
             answer = anonymous.request(method, target, headers=headers, json={} if method != "GET" else None)
+            if path == "/ops":
+                # People see where to sign in.
+                assert (answer.status_code, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+                continue
             assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required"), (
                 method,
                 path,

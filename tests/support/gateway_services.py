@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+from actors.monitor.instruments import Instruments
 from actors.pool.database import Database
 from actors.runtime.clock import SystemClock
 from serve_app.attempts.engine import Step
 from serve_app.attempts.intent import Owner, Requester
 from serve_app.config import GatewayConfig
 from serve_app.payments.service import NewPayment
-from serve_app.services import Services, open_processors, wire
+from serve_app.services import Services, open_processors, open_tracing, wire
 
 PEPPER = b"a pepper for tests, not a secret!"
 WEBHOOK_KEY = b"a key for tests: 32 bytes of it."
@@ -29,6 +30,7 @@ async def gateway_services(
     workers: int = 0,
     passing: Callable[[Step], None] = lambda _: None,
     poke: Callable[[], None] = lambda: None,
+    instruments: Instruments | None = None,
     **settings: Any,
 ) -> AsyncIterator[Services]:
     """Open the services as a replica has them, but for Ray; `settings` are more of `GatewayConfig`."""
@@ -44,7 +46,17 @@ async def gateway_services(
         **settings,
     )
     database = await Database.open(database_url, name="tests", manager=None, want=connections)
-    services = wire(config, database, open_processors(config), SystemClock(), passing, poke=poke)
+    tracing = open_tracing(config, "tests")
+    services = wire(
+        config,
+        database,
+        open_processors(config),
+        SystemClock(),
+        passing,
+        poke=poke,
+        instruments=instruments,
+        tracing=tracing,
+    )
     try:
         yield services
         await services.drain(10)

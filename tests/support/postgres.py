@@ -38,13 +38,14 @@ class TestPostgres:
 
     __test__ = False
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        """``settings`` of the server beside, or in place of, those that every test has."""
+        self._settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="easypay-pg-"))
         self.port = free_port()
         self._server: subprocess.Popen[bytes] | None = None
         self._account = _account()
-        if self._account is not None:
-            os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
+        self._give(self.folder)
         self._run("initdb", "-D", str(self.folder / "data"), "-U", "postgres", "--auth=trust", "-E", "UTF8", "-N")
 
     def url(self, role: str = "postgres", database: str = "easypay") -> str:
@@ -59,6 +60,7 @@ class TestPostgres:
             "unix_socket_directories": "",
             "max_connections": "120",
             "shared_preload_libraries": "pg_stat_statements",
+            **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         log = (self.folder / "log").open("ab")
@@ -101,6 +103,10 @@ class TestPostgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run([str(_BINARIES / program), *arguments], check=True, capture_output=True, **self._as_account())
+
+    def _give(self, path: Path) -> None:
+        if self._account is not None:
+            os.chown(path, self._account.pw_uid, self._account.pw_gid)
 
     def _as_account(self) -> dict[str, object]:
         if self._account is None:

@@ -122,8 +122,8 @@ def task_actors(namespace: str, workers: int) -> tuple[ActorSpec, ...]:
     """Return the actors of a gateway that run tasks."""
     names = worker_names(workers)
     worker = (task_registry, task_services, ROOMS, host)
-    scheduler = (task_registry, open_database, names, namespace, 7, new_id, host)
+    scheduler = (task_registry, open_database, names, namespace, new_id, host)
     return (
-        *(ActorSpec(name, TaskWorkerActor, worker) for name in names),
+        *(ActorSpec(name, TaskWorkerActor, worker, spread=True) for name in names),
         ActorSpec(SCHEDULER_NAME, TaskSchedulerActor, scheduler),
     )

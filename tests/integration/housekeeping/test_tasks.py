@@ -17,7 +17,8 @@ from serve_app.tasks.registry import registry
 from tests.support.gateway_services import gateway_services, new_payment, owner
 from tests.support.postgres import APP_ROLE, TestPostgres
 
-_NAMES = ("expire_authorizations", "clean_up_keys", "check_ledger")
+_TELLING = ("expire_authorizations", "clean_up_keys", "check_ledger")
+_NAMES = (*_TELLING, "maintain_database", "guard_horizon")
 
 
 @pytest.mark.parametrize("name", _NAMES)
@@ -47,7 +48,7 @@ async def test_each_does_its_work_and_says_how_far_it_is(postgres: TestPostgres)
             "UPDATE attempts SET finished_at = finished_at - $2::interval WHERE payment_id = $1",
         ):
             await connection.execute(sql, paid.payment_id, ago)
-        for name in _NAMES:
+        for name in _TELLING:
             told: list[tuple[int, int, str]] = []
             run: Run[Services] = Run(
                 new_id(), 1, services, lambda done, of, words, told=told: told.append((done, of, words))

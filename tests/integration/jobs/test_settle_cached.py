@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 
-from actors.cache.actor import CacheShardActor
-from actors.cache.client import CacheClient
-from actors.cache.port import ActorPort
-from actors.cache.sharding.stored import shard_names
-from actors.runtime.channel import Channel
 from actors.runtime.clock import SystemClock
 from serve_app.attempts.rows import PaymentKey
 from serve_app.caching.changes import Changes
@@ -26,44 +17,10 @@ from serve_app.payments.repository import PageRequest, PaymentRepository
 from serve_app.settlements.repository import SettlementRepository
 from serve_app.settlements.service import SettlementService
 from tests.integration.jobs.conftest import MERCHANTS, JobDatabase
-from tests.unit.cache.simulated_ring import SimulatedRings
-from tests.unit.cache.simulation import SimulatedShard, plain_shard
+from tests.support.local_caches import local_caches
 
 _CONNECTED_WITHIN_S = 10.0
 DAY = date(2026, 1, 1)
-
-
-class _Port(ActorPort):
-    """The real way to a shard, but that nobody has to ask Ray where it is."""
-
-    def __init__(self, name: str, shard: CacheShardActor) -> None:
-        super().__init__(name, "nowhere")
-        self._channel = Channel(name, shard.address)
-
-
-@asynccontextmanager
-async def _caches(*owners: str) -> AsyncIterator[list[CacheClient]]:
-    """Run the only shard of a gateway behind its real server, and a client of each process."""
-    [name] = shard_names(1)
-    draw = random.Random(1)
-    place = SimulatedShard(name, plain_shard, draw, SimulatedRings(draw, 1))
-    place.run()
-    shard = place.shard
-    assert shard is not None
-    clients = [CacheClient(lambda name: _Port(name, shard), owner, shards=shard_names(1)) for owner in owners]
-    try:
-        for client in clients:
-            client.start()
-        async with asyncio.timeout(_CONNECTED_WITHIN_S):
-            while any(client._routes.links[0].current(time.monotonic()) is None for client in clients):
-                await asyncio.sleep(0.01)
-        yield clients
-    finally:
-        for client in clients:
-            await client.close()
-        if shard._server is not None:
-            await shard._server.close()
-        place.end()
 
 
 async def test_no_cached_copy_outlives_the_settlement(books: JobDatabase, tmp_path: Path) -> None:
@@ -75,7 +32,7 @@ async def test_no_cached_copy_outlives_the_settlement(books: JobDatabase, tmp_pa
     rows = await books.fetch("SELECT merchant_id, livemode, id, amount_captured FROM payments ORDER BY id")
     keys = [PaymentKey(row["merchant_id"], row["livemode"], row["id"]) for row in rows]
     captured = {row["id"]: row["amount_captured"] > 0 for row in rows}
-    async with _caches("replica", "job") as (replica, job), books.opened() as database:
+    async with local_caches("replica", "job") as (replica, job), books.opened() as database:
         payments = CachedPayments(PaymentRepository(database), CachedReads(replica))
         # A shard that has just started serves once leases of one before it would have run out.
         async with asyncio.timeout(_CONNECTED_WITHIN_S):

@@ -23,8 +23,6 @@ from tests.support.task_cluster import SCHEDULER, TaskCluster, task_cluster, unt
 
 pytestmark = [
     pytest.mark.ray,
-    # Ray leaves files and sockets of its processes to the garbage collector.
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 

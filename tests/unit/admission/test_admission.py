@@ -61,6 +61,22 @@ async def test_one_waits_until_another_leaves() -> None:
     assert (admission.figures().waiting, _in_flight(admission)) == (0, 0)
 
 
+async def test_demand_counts_those_who_came_and_those_let_in() -> None:
+    """Whoever waits has come; whoever is refused has too."""
+    admission = _admission(queue_max=1)
+    first = await _enter(admission)
+    second = asyncio.create_task(_enter(admission))
+    await _settle()
+    with pytest.raises(Overloaded):
+        await _enter(admission, Work.READING)
+    demand = admission.demand()
+    assert (demand.arrived, demand.admitted) == (3, 1)
+    assert demand.in_flight >= 2
+    first.release()
+    (await asyncio.wait_for(second, 1)).release()
+    assert admission.demand() == (3, 2, 0)
+
+
 async def test_the_important_go_first() -> None:
     """A capture that came last is let in before payments that waited; live goes before test."""
     admission = _admission()

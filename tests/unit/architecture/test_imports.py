@@ -39,6 +39,7 @@ def _offences(folder: str, forbidden: tuple[str, ...]) -> list[str]:
         ("serve_app", ("cluster", "tests")),
         ("cluster", ("tests",)),
         ("actors/runtime", ("actors.pool",)),
+        ("actors/maintenance", ("ray", "starlette", "pydantic")),
         (
             "serve_app/domain",
             ("serve_app.storage", "serve_app.attempts", "serve_app.http", "pydantic", "asyncpg", "ray"),
@@ -54,6 +55,19 @@ def test_a_layer_knows_nothing_of_those_above(folder: str, forbidden: tuple[str,
     assert _offences(folder, forbidden) == []
 
 
+def test_opentelemetry_s_sdk_is_loaded_where_something_is_exported_alone() -> None:
+    """Actors know its API, and that in one place; what exports is one module, which others import when they need it."""
+    api = {f"{file.relative_to(_ROOT)}" for file, module in _imports("actors") if module.startswith("opentelemetry")}
+    assert api == {"actors/runtime/tracing.py"}
+    for folder in ("actors", "serve_app", "cluster"):
+        users = {
+            str(file.relative_to(_ROOT))
+            for file, module in _imports(folder)
+            if module.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))
+        }
+        assert users <= {"serve_app/tracing/exporter.py"}
+
+
 def test_the_domain_imports_the_standard_library_alone() -> None:
     """And itself."""
     outside = [
@@ -65,10 +79,10 @@ def test_the_domain_imports_the_standard_library_alone() -> None:
 
 
 def test_families_of_actors_do_not_know_each_other() -> None:
-    """A family imports the runtime; the scheduler and the optimizer stand on the pool."""
+    """A family imports the runtime; the scheduler, the optimizer and maintenance stand on the pool."""
     families = {path.name for path in (_ROOT / "actors").iterdir() if path.is_dir() and path.name != "__pycache__"}
     allowed = {family: {"runtime", family} for family in families}
-    for family in ("scheduler", "optimizer"):
+    for family in ("scheduler", "optimizer", "maintenance"):
         allowed.setdefault(family, {"runtime", family}).add("pool")
     offences = [
         f"{file.relative_to(_ROOT)} imports {module}"

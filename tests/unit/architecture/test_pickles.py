@@ -24,6 +24,8 @@ from actors.breaker.messages import (
     Sync,
     SyncAnswer,
 )
+from actors.monitor.actor import MonitorAggregatorActor
+from actors.monitor.relay import MonitorRelayActor
 from actors.pool.actor import PoolManagerActor
 from actors.runtime.breaker import State
 from actors.runtime.errors import ActorError
@@ -92,7 +94,17 @@ def test_the_messages_of_a_worker_survive_pickling() -> None:
     assert list(map(type, copies)) == list(map(type, messages))
 
 
-@pytest.mark.parametrize("actor", [PoolManagerActor, TaskSchedulerActor, TaskWorkerActor, CircuitBreakerActor])
+@pytest.mark.parametrize(
+    "actor",
+    [
+        PoolManagerActor,
+        TaskSchedulerActor,
+        TaskWorkerActor,
+        CircuitBreakerActor,
+        MonitorAggregatorActor,
+        MonitorRelayActor,
+    ],
+)
 def test_an_actor_s_constructor_does_nothing_that_can_fail(actor: type) -> None:
     """It takes what it is given and calls nothing of the outside: an exception in one makes an actor dead for good."""
     source = inspect.getsource(actor.__init__)

@@ -26,6 +26,7 @@ from serve_app.middleware.compression import Compression
 from serve_app.middleware.faults import Faults
 from serve_app.middleware.rate_limit import RateLimitHeaders, RateLimits
 from serve_app.middleware.request_id import RequestId
+from serve_app.middleware.trace_context import TraceContext
 
 CARD = "4242424242424242"
 SECRET = "sk_test_0123456789abcdefghijklmnopqrstuv"
@@ -249,4 +250,4 @@ def edge(
     """Return the whole stack around endpoints, as the gateway assembles it."""
     faults = Faults(Router(things.operations(), keys or Keys(), limits or limits_of(), admission or admission_of()))
     compression = Compression(faults, Compressor(LoopLagProbe().read))
-    return RequestId(RateLimitHeaders(AccessLog(compression, lines or Lines())))
+    return RequestId(TraceContext(RateLimitHeaders(AccessLog(compression, lines or Lines()))))

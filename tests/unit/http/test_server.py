@@ -89,3 +89,13 @@ def test_nothing_listens_on_after_the_end() -> None:
                 socket.create_connection(("127.0.0.1", port))
 
     _on_uvloop(test)
+
+
+async def test_what_would_go_on_for_ever_is_told_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the server waits for the answers under way."""
+    monkeypatch.setattr(uvicorn, "Server", uvicorn.Server)
+    told: list[bool] = []
+    serve_with_many_accepts(lambda: told.append(True))
+    async with _started(free_port()):
+        assert told == []
+    assert told == [True]

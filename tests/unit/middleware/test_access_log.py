@@ -6,8 +6,11 @@ import asyncio
 import json
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from serve_app.middleware.access_log import LINES_MAX, BatchedLines
+from serve_app.middleware.access_log import LINES_MAX, AccessLog, BatchedLines
+from serve_app.middleware.request_id import RequestId
+from serve_app.middleware.trace_context import TraceContext
 from tests.unit.http.exchange import CARD, JSON, KEY, SECRET, Lines, Things, ask, edge
 
 
@@ -56,6 +59,24 @@ async def test_a_request_that_got_no_answer_is_logged_as_such() -> None:
     assert json.loads(lines.written[0])["status"] == 499
 
 
+async def test_a_line_tells_whose_request_it_was_and_where_its_time_went() -> None:
+    """By the merchant's id, which is a company's, and by the stages it went through."""
+    lines = Lines()
+    await ask(edge(Things(), lines=lines), "POST", "/things", headers=[KEY, JSON], body=b'{"amount": 1}')
+    line = json.loads(lines.written[0])
+    assert (line["merchant"], line["livemode"], line["traced"]) == (f"mer_{2:032x}", False, False)
+    assert set(line["stages_ms"]) == {"authenticate", "admission"}
+    assert all(0 <= each <= line["took_ms"] for each in line["stages_ms"].values())
+
+
+async def test_a_method_that_is_none_is_not_told() -> None:
+    """A client can send any word as one."""
+    lines = Lines()
+    await ask(edge(Things(), lines=lines), CARD, "/things")
+    assert json.loads(lines.written[0])["method"] == "_OTHER"
+    assert CARD not in lines.written[0]
+
+
 async def test_lines_are_written_together() -> None:
     """Those of a moment, in their order, with one write that nobody has to ask for."""
     chunks: asyncio.Queue[bytes] = asyncio.Queue()
@@ -85,3 +106,17 @@ async def test_a_log_that_cannot_be_written_fails_no_request() -> None:
     lines = BatchedLines(fail)
     assert (await ask(edge(Things(), lines=lines), "GET", "/health")).status == 200
     lines.flush()
+
+
+async def test_where_no_lines_are_wanted_requests_are_answered_without() -> None:
+    """As above LOG_LEVEL=info; what others note on a request is noted all the same."""
+    scopes: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - nothing is sent to it
+        scopes.append(scope)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    answer = await ask(RequestId(TraceContext(AccessLog(app, None))), "GET", "/")
+    assert answer.status == 204
+    assert scopes[0]["notes"].status == 204

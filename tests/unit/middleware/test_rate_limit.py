@@ -8,6 +8,8 @@ from uuid import UUID
 import pytest
 from starlette.types import ASGIApp
 
+from actors.cache.limits.limiter import Limiter
+from actors.runtime.clock import ManualClock
 from serve_app.middleware.access_log import BatchedLines
 from serve_app.middleware.rate_limit import REQUESTS, RateLimits
 from tests.unit.http.exchange import CALLER, KEY, Exchange, Keys, Lines, Things, ask, edge, limits_of
@@ -184,3 +186,32 @@ async def test_what_was_decided_is_counted() -> None:
         ("unauthenticated", "admitted"): 3,
         ("unauthenticated", "refused"): 2,
     }
+
+
+async def test_utilisation_is_that_of_the_merchant_who_is_nearest_to_his_limit() -> None:
+    """Within about a minute, however often it is asked; a limit that nobody used is used by nothing."""
+    clock = ManualClock()
+    limits = RateLimits(Limiter(None, processes=1), merchant_per_minute=10, unknown_per_minute=0, clock=clock.monotonic)
+    app = _edge(limits)
+    assert limits.utilisation() == 0
+    for _ in range(4):
+        await _read(app, KEY)
+    for _ in range(29 * 4):
+        clock.advance(0.25)
+        assert limits.utilisation() == pytest.approx(0.4)
+    for _ in range(8):
+        await _read(app, KEY)
+    assert limits.utilisation() == 1
+    clock.advance(30)
+    assert limits.utilisation() == 1
+    clock.advance(31)
+    assert limits.utilisation() == 0
+
+
+async def test_utilisation_that_nobody_asked_for_in_time_is_forgotten() -> None:
+    """What was used before the last two half windows says nothing of now."""
+    clock = ManualClock()
+    limits = RateLimits(Limiter(None, processes=1), merchant_per_minute=10, unknown_per_minute=0, clock=clock.monotonic)
+    await _read(_edge(limits), KEY)
+    clock.advance(90)
+    assert limits.utilisation() == 0

@@ -6,8 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.runtime.tallies import Series
 from serve_app.admission.admission import REQUESTS, Figures
-from serve_app.ops.admission_metrics import admission_families
-from serve_app.ops.metrics import exposition
+from serve_app.ops.admission_metrics import admission_families, gate_families
+from serve_app.ops.exposition import exposition
 
 
 def test_counters_are_of_all_processes_and_what_there_is_now_of_the_one_that_answers() -> None:
@@ -19,7 +19,7 @@ def test_counters_are_of_all_processes_and_what_there_is_now_of_the_one_that_ans
         {"gateway": 32, "processor_test": 50},
         {"gateway": 0.01, "processor_test": 0.2},
     )
-    text = exposition(admission_families(accounts, figures, "replica-1")).decode()
+    text = exposition([*admission_families(accounts), *gate_families(figures, "replica-1")]).decode()
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(text)

@@ -20,7 +20,7 @@ from serve_app.merchants.secrets import Scope
 from serve_app.middleware.authentication import Caller
 from serve_app.ops.breaker_metrics import breaker_families
 from serve_app.ops.breakers import BreakerEndpoints, CircuitBreakers, ForceBreaker
-from serve_app.ops.metrics import exposition
+from serve_app.ops.exposition import exposition
 from serve_app.problems import Code, Problem
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)

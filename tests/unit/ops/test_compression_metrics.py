@@ -11,7 +11,7 @@ from serve_app.compression.coding import Codec
 from serve_app.compression.counts import Counts, Encoded
 from serve_app.compression.policy import Refusal
 from serve_app.ops.compression_metrics import compression_families
-from serve_app.ops.metrics import exposition
+from serve_app.ops.exposition import exposition
 
 _SHARD = {"shard": "cache-shard-1"}
 _LABELS = {"route": "/v1/payments", "codec": "zstd"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from actors.runtime.tallies import Counters
 from serve_app.callbacks.service import CALLBACKS
 from serve_app.ledger_checks.check import DISCREPANCIES
+from serve_app.ops.exposition import exposition
 from serve_app.ops.housekeeping_metrics import housekeeping_families
-from serve_app.ops.metrics import exposition
 
 
 def test_counters_add_up_by_their_labels() -> None:

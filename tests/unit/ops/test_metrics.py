@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from actors.cache.counts import Finds, ModelMetrics
 from actors.cache.messages import ShardSnapshot, ShardState
 from serve_app.ops.cache_metrics import BOUNDS_S, cache_families
-from serve_app.ops.metrics import exposition
+from serve_app.ops.exposition import exposition
 
 _Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -17,7 +17,7 @@ from actors.scheduler.task import TaskState
 from actors.scheduler.views import TaskView
 from serve_app.domain.errors import NotFound
 from serve_app.http.operation import Call
-from serve_app.ops.metrics import exposition
+from serve_app.ops.exposition import exposition
 from serve_app.ops.task_metrics import task_families
 from serve_app.ops.tasks import ListTasks, Task, TaskEndpoints, Tasks
 from serve_app.problems import Code, Problem
