@@ -58,8 +58,8 @@ class ConnectionBudget:
     Invariant: no grant and no growth lets the sum of all sizes, those that ran out and are not yet enforced included,
     pass ``total``. Everybody's size moves at its renewals towards its fair share of the total by what all want
     (``fair_shares``): an idle process gives up what a waiting one gets. Where there is not even ``min_per_holder`` for
-    each, they take turns. For ``recovery_s`` after ``started_at`` leases of a former manager are adopted as they renew,
-    and nothing is granted.
+    each, those who want some take turns, and nobody keeps any in reserve. For ``recovery_s`` after ``started_at``
+    leases of a former manager are adopted as they renew, and nothing is granted.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class ConnectionBudget:
             lease.since = now
             self._shares = None
         lease.size = resized
-        return Renewed(resized, max(0.0, self._held_until - now) if self._total == 0 else 0.0)
+        return Renewed(resized, max(0.0, self._held_until - now) if self._total == 0 else 0.0, self._scarce())
 
     def release(self, lease_id: str) -> None:
         """Take a lease back whose connections its holder has closed. Safe to repeat."""
@@ -240,12 +240,15 @@ class ConnectionBudget:
         shares = self._fair(now)
         share = shares[lease.holder]
         if share <= lease.size:
-            if lease.want == 0 and self.free >= 0 and not self._anybody_short(shares):
+            if lease.want == 0 and self.free >= 0 and not self._scarce() and not self._anybody_short(shares):
                 return min(lease.size, self._min)
             return share
         # A lease that holds more than its size accounts for that much already.
         grown = lease.size + max(0, min(share - lease.size, self.free + lease.counted - lease.size))
         return grown if grown >= self._min else lease.size
+
+    def _scarce(self) -> bool:
+        return (len(self._leases) + len(self._waiting)) * self._min > self._total
 
     def _anybody_short(self, shares: dict[str, int]) -> bool:
         return bool(self._waiting) or any(shares[lease.holder] > lease.size for lease in self._leases.values())

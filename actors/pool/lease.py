@@ -90,6 +90,7 @@ class LeasedPool:
         self._lease: Grant | None = None
         self._wanted_now = want
         self._observed_at = float("-inf")
+        self._scarce = False
         self._asked_at = 0.0
         self._told_at = float("-inf")
         self._granted = asyncio.Event()
@@ -173,7 +174,7 @@ class LeasedPool:
             self.pool.resize(0)
             self.pool.renew()
             return
-        self._asked_at = asked_at
+        self._asked_at, self._scarce = asked_at, renewed.scarce
         if figures is not None:
             self._told_at = asked_at
         self.pool.resize(renewed.size, asyncio.get_running_loop().time() + renewed.held_s)
@@ -185,7 +186,8 @@ class LeasedPool:
         now = asyncio.get_running_loop().time()
         # The load of a moment is what one caller makes of it.
         if now >= self._observed_at + HURRIED_INTERVAL_S / 2:
-            self._wanted_now, self._observed_at = self._sizer.observe(self.pool.load(), now), now
+            self._wanted_now = self._sizer.observe(self.pool.load(), now, scarce=self._scarce)
+            self._observed_at = now
         return self._wanted_now
 
     async def _request(self) -> float:

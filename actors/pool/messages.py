@@ -30,11 +30,12 @@ class Renewed:
     """The size of a lease from now on.
 
     0: it goes on, and its holder waits for its turn. ``held_s``: for how long nothing at all is leased, because the
-    server is being worked on.
+    server is being worked on. ``scarce``: not everybody can have one, so nobody keeps what it does not use.
     """
 
     size: int
     held_s: float = 0.0
+    scarce: bool = False
 
 
 @dataclass(frozen=True, slots=True)

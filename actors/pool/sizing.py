@@ -13,6 +13,8 @@ WAIT_PART = 0.01
 KEEP_S = 5.0
 # Without any use for so long a process needs no connection at all, where another one waits for it.
 IDLE_S = 10.0
+# The same where not every process can have one: others may wait for it this moment.
+SCARCE_IDLE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Sizer:
 
     The formula believes in random arrivals and in a service time that does not depend on the size; where it is wrong,
     measured waits say so and it grows all the same. It comes down to the most that was needed within ``keep_s``, by a
-    quarter of the size at a step, one step a ``keep_s``. 0: there was no use for ``idle_s``, and it can do without.
+    quarter of the size at a step, one step a ``keep_s``. 0: there was no use for ``idle_s``, or for half a second where
+    connections are scarce, and it can do without.
     """
 
     def __init__(
@@ -88,8 +91,8 @@ class Sizer:
         """The size by the loads so far; before the first, the most."""
         return self._want
 
-    def observe(self, load: Load, now: float) -> int:
-        """Return the size for a load."""
+    def observe(self, load: Load, now: float, *, scarce: bool = False) -> int:
+        """Return the size for a load; ``scarce``: not every process can have a connection."""
         if self._used_at is None:
             self._used_at = self._stepped_at = now
         needed = self._needed(load)
@@ -101,7 +104,7 @@ class Sizer:
         self._follow(self._needs[0][1], now)
         if load.arrival_rate > 0 or load.busy > 0 or load.waiting > 0:
             self._used_at = now
-        if now - self._used_at >= self._idle_s:
+        if now - self._used_at >= (min(SCARCE_IDLE_S, self._idle_s) if scarce else self._idle_s):
             return 0
         return self._want
 

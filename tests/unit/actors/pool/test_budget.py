@@ -266,6 +266,19 @@ def test_more_processes_than_connections_take_turns() -> None:
     assert renew(budget, first.lease_id, "a", 0, 1, 4.6) == 1
 
 
+def test_with_fewer_connections_than_processes_nobody_keeps_what_it_does_not_use() -> None:
+    """Who wants some finds it free, and need not wait until the others have heard of it."""
+    budget = make(3)
+    idle, other, busy = (grant(budget, holder, 1) for holder in "abc")
+    assert budget.renew(idle.lease_id, "a", 1, 0, 1.0) == Renewed(1), "there is one for each"
+    budget.limit(2)
+    assert budget.renew(idle.lease_id, "a", 1, 0, 2.0) == Renewed(0, scarce=True)
+    assert budget.renew(other.lease_id, "b", 1, 0, 2.1) == Renewed(0, scarce=True)
+    renew(budget, idle.lease_id, "a", 0, 0, 2.2)
+    renew(budget, other.lease_id, "b", 0, 0, 2.3)
+    assert renew(budget, busy.lease_id, "c", 1, 2, 2.4) == 2
+
+
 def test_a_silent_lease_of_which_the_server_shows_nothing_is_free() -> None:
     """Its holder is dead, or asks before it connects. One that has renewed meanwhile stays."""
     budget = make()
@@ -297,7 +310,7 @@ def test_a_window_without_connections_holds_everybody() -> None:
     budget = make()
     lease = grant(budget, "a", 4)
     budget.limit(0, held_until=30.0)
-    assert budget.renew(lease.lease_id, "a", 4, 4, 10.0) == Renewed(0, 20.0)
+    assert budget.renew(lease.lease_id, "a", 4, 4, 10.0) == Renewed(0, 20.0, scarce=True)
     assert budget.request("b", 1, 29.5) == Wait("the server is being worked on", 0.5)
     budget.renew(lease.lease_id, "a", 0, 4, 29.6)
     budget.limit(10)

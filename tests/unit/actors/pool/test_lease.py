@@ -203,6 +203,25 @@ async def test_a_lease_follows_the_load() -> None:
     await lease.stop()
 
 
+async def test_what_is_scarce_is_given_up_where_it_is_not_used() -> None:
+    """It says that it can do without, and asks for some as soon as somebody waits."""
+    manager = FakeManager(GRANT, *([Renewed(1, scarce=True)] * 20), *([Renewed(0, scarce=True)] * 500))
+    connector: Any = FakeServer()
+    lease = LeasedPool(connector, name="test", want=4, least=1, manager=manager, renew_interval_s=0.1)
+    await lease.start()
+    async with asyncio.timeout(5):
+        while manager.asked[-1][3:] != (0,):
+            await manager.wait_for(len(manager.asked) + 1)
+        while lease.pool.size > 0:
+            await manager.wait_for(len(manager.asked) + 1)
+        waiter = asyncio.ensure_future(lease.pool.take(5))
+        while manager.asked[-1][3] == 0:
+            await manager.wait_for(len(manager.asked) + 1)
+        manager.answers[:] = [Renewed(1, scarce=True)]
+        lease.pool.give_back(await waiter)
+    await lease.stop()
+
+
 async def test_figures_are_told_now_and_then() -> None:
     """With a renewal every five seconds, and at the end."""
     clock, manager = ManualClock(), FakeManager(GRANT, 4, 4, 4)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from actors.pool.sizing import IDLE_S, KEEP_S, WAIT_PART, WAIT_TARGET_S, Load, Sizer, servers_needed
+from actors.pool.sizing import IDLE_S, KEEP_S, SCARCE_IDLE_S, WAIT_PART, WAIT_TARGET_S, Load, Sizer, servers_needed
 
 MOST = 50
 
@@ -98,6 +98,16 @@ def test_without_use_it_wants_nothing() -> None:
     assert sizer.observe(load(0.0), IDLE_S - 1) >= 2
     assert sizer.observe(load(0.0), IDLE_S) == 0
     assert sizer.observe(load(1.0, waiting=1), IDLE_S + 1) >= 2
+
+
+def test_what_is_scarce_is_not_kept_without_use() -> None:
+    """For half a second only."""
+    sizer = Sizer(2, 8)
+    sizer.observe(load(1.0), 0.0)
+    assert sizer.observe(load(0.0), SCARCE_IDLE_S) >= 2
+    assert sizer.observe(load(1.0), 1.0, scarce=True) >= 2
+    assert sizer.observe(load(0.0), 1.0 + SCARCE_IDLE_S - 0.1, scarce=True) >= 2
+    assert sizer.observe(load(0.0), 1.0 + SCARCE_IDLE_S, scarce=True) == 0
 
 
 def test_it_never_leaves_its_bounds() -> None:
