@@ -93,12 +93,12 @@ class PoolManagerActor(Supervised):
         return self._budget.request(holder, want, self._clock.monotonic())
 
     async def renew(
-        self, lease_id: str, holder: str, size: int, want: int, figures: Figures | None = None
+        self, lease_id: str, holder: str, size: int, want: int, active: bool = True, figures: Figures | None = None
     ) -> Renewed | None:
         """Prolong a lease and return its size from now on; None: it is lost. Safe to repeat."""
         if figures is not None:
             self._figures.told(holder, figures, self._clock.monotonic())
-        renewed = self._budget.renew(lease_id, holder, size, want, self._clock.monotonic())
+        renewed = self._budget.renew(lease_id, holder, size, want, self._clock.monotonic(), active=active)
         self._tick()
         return renewed
 

@@ -36,6 +36,8 @@ class Lease:
     renewed_at: float
     since: float
     """when its size last changed from or to 0"""
+    active: bool = True
+    """whether somebody used or waited for a connection when it last renewed"""
 
     @property
     def counted(self) -> int:
@@ -143,19 +145,23 @@ class ConnectionBudget:
         del self._waiting[holder]
         return self._grant(holder, size, want, now)
 
-    def renew(self, lease_id: str, holder: str, size: int, want: int, now: float) -> Renewed | None:
+    def renew(
+        self, lease_id: str, holder: str, size: int, want: int, now: float, *, active: bool = True
+    ) -> Renewed | None:
         """Prolong a lease and return its size from now on. None: it is lost, close everything and request anew.
 
         ``size`` is what the holder may hold at this moment: its limit, or more while it closes the rest. Where the
         size shrinks, the old one counts until the holder reports that it has come down. ``want`` 0: it can do without,
-        and does where others wait. A lease that ran out is prolonged as long as its connections were not ended. Safe
-        to repeat.
+        and does where others wait. ``active``: somebody uses or waits for a connection this moment; where they take
+        turns, whoever is comes before all who are not. A lease that ran out is prolonged as long as its connections
+        were not ended. Safe to repeat.
         """
         lease = self._leases.get(lease_id) or self._adopt(lease_id, holder, size, want, now)
         if lease is None:
             return None
-        if lease.want != want:
+        if lease.want != want or (lease.active != active and self._scarce()):
             self._shares = None
+        lease.active = active
         lease.held, lease.want, lease.expires_at, lease.renewed_at = size, want, now + self._ttl_s, now
         resized = self._resized(lease, now)
         if (resized == 0) != (lease.size == 0):
@@ -264,16 +270,19 @@ class ConnectionBudget:
             self._shares, self._shared_at = dict(zip(order, shares, strict=True)), now
         return self._shares
 
-    def _turn(self, holder: str, now: float) -> tuple[int, float]:
-        """Return the order in which it comes: whose turn it is, then who waits, then whose turn is over."""
+    def _turn(self, holder: str, now: float) -> tuple[bool, int, float]:
+        """Return the order in which it comes: whose turn it is, then who waits, then whose turn is over; first those
+        that are active.
+        """
         lease = self._by_holder.get(holder)
         if lease is None:
-            return 1, self._waiting[holder].since
+            return False, 1, self._waiting[holder].since
+        idle = not lease.active
         if lease.size == 0:
-            return 1, lease.since
+            return idle, 1, lease.since
         if now < lease.since + self._turn_s:
-            return 0, lease.since
-        return 2, -lease.since
+            return idle, 0, lease.since
+        return idle, 2, -lease.since
 
     def _is_silent(self, lease: Lease, now: float) -> bool:
         return lease.renewed_at + self._silent_s <= now

@@ -23,11 +23,11 @@ class PoolManagerClient(ActorClient):
         return answer
 
     async def renew(
-        self, lease_id: str, holder: str, size: int, want: int, figures: Figures | None = None
+        self, lease_id: str, holder: str, size: int, want: int, active: bool = True, figures: Figures | None = None
     ) -> Renewed | None:
         """Prolong a lease; return its size from now on, None: it is lost. ``size``: what this process may hold."""
         renewed: Renewed | None = await self._ask(
-            "renew", lease_id, holder, size, want, figures, timeout_s=CALL_TIMEOUT_S, repeatable=True
+            "renew", lease_id, holder, size, want, active, figures, timeout_s=CALL_TIMEOUT_S, repeatable=True
         )
         return renewed
 

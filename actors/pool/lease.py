@@ -22,7 +22,7 @@ from actors.runtime.errors import ActorError, Unavailable
 
 # Five tries within the lease's term of five seconds.
 RENEW_INTERVAL_S = 1.0
-# While callers wait for a larger size, and when connections were given up.
+# While callers wait for a larger size, when connections were given up, and while scarce ones are not used.
 HURRIED_INTERVAL_S = 0.2
 FIGURES_INTERVAL_S = 5.0
 # A manager that has just started grants nothing for one term; twice that, and the process starts without.
@@ -39,9 +39,11 @@ class Manager(Protocol):
         ...
 
     async def renew(
-        self, lease_id: str, holder: str, size: int, want: int, figures: Figures | None = None
+        self, lease_id: str, holder: str, size: int, want: int, active: bool = True, figures: Figures | None = None
     ) -> Renewed | None:
-        """Prolong a lease and return its size; None: it is lost. ``figures``: those of its pool, now and then."""
+        """Prolong a lease and return its size; None: it is lost. ``active``: somebody uses or waits for a connection
+        now. ``figures``: those of its pool, now and then.
+        """
         ...
 
     async def release(self, lease_id: str, figures: Figures | None = None) -> None:
@@ -91,6 +93,8 @@ class LeasedPool:
         self._wanted_now = want
         self._observed_at = float("-inf")
         self._scarce = False
+        # What was given up counts until the manager hears that it is closed.
+        self._shrunk = False
         self._asked_at = 0.0
         self._told_at = float("-inf")
         self._granted = asyncio.Event()
@@ -159,22 +163,32 @@ class LeasedPool:
                 await self._renew(self._lease)
             if self._lease is None:
                 return await self._request()
-            # Callers without any connection wait for a turn that may come any moment.
-            return HURRIED_INTERVAL_S if self.pool.size == 0 and self.pool.waiting else self._interval_s
+            return HURRIED_INTERVAL_S if self._in_a_hurry() else self._interval_s
+
+    def _in_a_hurry(self) -> bool:
+        """Whether callers without any connection wait for a turn that may come any moment, or others may."""
+        hungry = self.pool.size == 0 and self.pool.waiting > 0
+        unused = self.pool.size > 0 and self._scarce and not self._active()
+        return hungry or unused or self._shrunk
+
+    def _active(self) -> bool:
+        return self.pool.in_use > 0 or self.pool.waiting > 0
 
     async def _renew(self, lease: Grant) -> None:
         assert self._manager is not None
         asked_at = self._clock.monotonic()
         may_hold = max(self.pool.size, self.pool.open)
         figures = self.pool.figures() if asked_at >= self._told_at + FIGURES_INTERVAL_S else None
-        renewed = await self._manager.renew(lease.lease_id, self._holder, may_hold, self._wanted(), figures)
+        renewed = await self._manager.renew(
+            lease.lease_id, self._holder, may_hold, self._wanted(), self._active(), figures
+        )
         if renewed is None:
             _logger.warning("the lease %s was lost", lease.lease_id)
             self._lease = None
             self.pool.resize(0)
             self.pool.renew()
             return
-        self._asked_at, self._scarce = asked_at, renewed.scarce
+        self._asked_at, self._scarce, self._shrunk = asked_at, renewed.scarce, renewed.size < may_hold
         if figures is not None:
             self._told_at = asked_at
         self.pool.resize(renewed.size, asyncio.get_running_loop().time() + renewed.held_s)

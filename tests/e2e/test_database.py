@@ -65,7 +65,8 @@ def test_payments_go_on_in_a_maintenance_window(
     try:
         assert opened["budget"] == _LEFT
         eventually(lambda: _told(operator.get("/ops/api/database/pool")), _fits, within_s=30)
-        assert merchant.pay().status_code == 201
+        # As a client does: processes take turns, and one that comes at a bad moment may be told to come again.
+        eventually(merchant.pay, lambda paid: paid.status_code == 201, within_s=10)
     finally:
         closed = _by_command(gateway, "pool", "resume")
     assert closed["budget"] == before["budget"]

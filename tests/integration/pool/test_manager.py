@@ -45,9 +45,9 @@ class Gate:
         return await self._pass().request(holder, want)
 
     async def renew(
-        self, lease_id: str, holder: str, size: int, want: int, figures: Figures | None = None
+        self, lease_id: str, holder: str, size: int, want: int, active: bool = True, figures: Figures | None = None
     ) -> Renewed | None:
-        return await self._pass().renew(lease_id, holder, size, want, figures)
+        return await self._pass().renew(lease_id, holder, size, want, active, figures)
 
     async def release(self, lease_id: str, figures: Figures | None = None) -> None:
         await self._pass().release(lease_id, figures)

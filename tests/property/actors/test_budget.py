@@ -68,11 +68,17 @@ class BudgetMachine(RuleBasedStateMachine):
             self.lives += 1
 
     @precondition(lambda self: self.holders)
-    @rule(pick=PICKS, want=st.one_of(st.just(0), WANTS), answer_lost=st.booleans(), closes=st.booleans())
-    def renew(self, pick: int, want: int, answer_lost: bool, closes: bool) -> None:
+    @rule(
+        pick=PICKS,
+        want=st.one_of(st.just(0), WANTS),
+        active=st.booleans(),
+        answer_lost=st.booleans(),
+        closes=st.booleans(),
+    )
+    def renew(self, pick: int, want: int, active: bool, answer_lost: bool, closes: bool) -> None:
         holder = self.some_holder(pick)
         may_hold = max(holder.limit, holder.open)
-        renewed = self.budget.renew(holder.lease_id, holder.name, may_hold, want, self.now)
+        renewed = self.budget.renew(holder.lease_id, holder.name, may_hold, want, self.now, active=active)
         if answer_lost:
             return
         if renewed is None:

@@ -120,7 +120,7 @@ class FakeManager:
         return answer
 
     async def renew(
-        self, lease_id: str, holder: str, size: int, want: int, figures: Figures | None = None
+        self, lease_id: str, holder: str, size: int, want: int, active: bool = True, figures: Figures | None = None
     ) -> Renewed | None:
         assert holder.startswith("test-")
         self.told.append(figures)

@@ -266,6 +266,20 @@ def test_more_processes_than_connections_take_turns() -> None:
     assert renew(budget, first.lease_id, "a", 0, 1, 4.6) == 1
 
 
+def test_whoever_uses_connections_comes_before_all_who_do_not() -> None:
+    """However short their turn was; among those who do, turns last."""
+    budget = make(1)
+    first = grant(budget, "a", 1)
+    budget.renew(first.lease_id, "a", 1, 1, 0.4, active=False)
+    assert isinstance(budget.request("b", 1, 0.5), Wait)
+    assert budget.renew(first.lease_id, "a", 1, 1, 0.6, active=False) == Renewed(0, scarce=True)
+    budget.renew(first.lease_id, "a", 0, 1, 0.7, active=False)
+    second = grant(budget, "b", 1, 0.8)
+    assert renew(budget, second.lease_id, "b", 1, 1, 2.7) == 1
+    assert renew(budget, first.lease_id, "a", 0, 1, 2.7) == 0
+    assert renew(budget, second.lease_id, "b", 1, 1, 2.9) == 0
+
+
 def test_with_fewer_connections_than_processes_nobody_keeps_what_it_does_not_use() -> None:
     """Who wants some finds it free, and need not wait until the others have heard of it."""
     budget = make(3)
