@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.chaos.redis_beneath import ClusterBeneath, EmbeddedBeneath, RedisBene
 from tests.chaos.seeds import printed_seed
 from tests.e2e.gateway import RunningGateway, running_gateway
 from tests.support.acquirer import AcquirerProcess
+from tests.support.order import own_gateways_first
 from tests.support.redis_servers import TestRedisCluster
 from tests.support.started import started
 
@@ -21,6 +23,11 @@ from tests.support.started import started
 collect_ignore = [] if os.environ.get("EASYPAY_TEST_SCALE_PAYMENTS") else ["test_scaling.py"]
 
 EMBEDDED, CLUSTER, ACQUIRER = "embedded", "cluster", "acquirer"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs no gateway before there is one."""
+    own_gateways_first(items, Path(__file__).parent)
 
 
 @pytest.fixture(scope="package", params=[EMBEDDED, CLUSTER])

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.e2e.gateway import TEST_ENVIRONMENT, TEST_OPTIONS, RunningGateway, running_gateway
 from tests.e2e.merchant import Merchant, new_merchant
+from tests.support.order import own_gateways_first
 
 # Minutes of load with nothing to be seen: whoever wants them says how many seconds. Not a skip, for nothing is missing.
 collect_ignore = [] if os.environ.get("EASYPAY_TEST_NOISE_SECONDS") else ["test_normal_load.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run two gateways one after the other."""
+    own_gateways_first(items, Path(__file__).parent)
 
 
 @pytest.fixture(scope="package")
