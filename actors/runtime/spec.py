@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._raylet import IMPLICIT_RESOURCE_PREFIX
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+_SPREAD = {f"{IMPLICIT_RESOURCE_PREFIX}easypay": 0.0001}
+"""What an actor that is spread takes: a trace, the least there is, of what each node has one of unasked. Ray places an
+actor that takes nothing at random, whatever its strategy. A node with such an actor is not idle to the autoscaler."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def create(spec: ActorSpec, namespace: str) -> Any:
         enable_task_events=False,
         # Actors decide; the work is done elsewhere. A whole CPU each would leave none for jobs.
         num_cpus=0,
-        resources=dict(spec.resources) or None,
+        resources={**spec.resources, **(_SPREAD if spec.spread else {})} or None,
         scheduling_strategy=_placement(spec),
     ).remote(spec.code_version, *spec.arguments)
 

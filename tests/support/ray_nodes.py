@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import ray
 from ray.cluster_utils import Cluster
+from ray.util import get_node_ip_address
 
 from cluster.instance import end_marked, marks
 from tests.support.ports import free_port
@@ -32,10 +33,13 @@ _HEAD_TYPE = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
 _AUTOSCALING = {
     "cluster_name": "easypay-test",
     # Nodes are processes of this machine. By its module, for what Ray reads by the name of its own provider for tests
-    # is not in its wheel.
+    # is not in its wheel. All have the address of this machine, and nothing is installed on them over SSH.
     "provider": {
         "type": "external",
         "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+        "use_node_id_as_ip": True,
+        "disable_node_updaters": True,
+        "disable_launch_config_check": True,
     },
     "max_workers": 4,
     "head_node_type": _HEAD,
@@ -89,7 +93,9 @@ def growing_ray(namespace: str, *, cpus: int, workers_max: int) -> Iterator[None
 
 def _start_head(config: Mapping[str, Any], folder: Path, mark: Mapping[str, str]) -> str:
     port, file = free_port(), folder / "autoscaling.json"
-    file.write_text(json.dumps(config), encoding="utf-8")
+    # Else nodes look for the head at Ray's usual port.
+    provider = {**config["provider"], "gcs_address": f"{get_node_ip_address()}:{port}"}
+    file.write_text(json.dumps({**config, "provider": provider}), encoding="utf-8")
     options = {
         "port": port,
         "num-cpus": 0,
