@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._raylet import IMPLICIT_RESOURCE_PREFIX  # type: ignore[attr-defined]  # Cython
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+SPREAD_HERE = {"easypay/spread": "here"}
+"""The label of the nodes for actors that are spread. Where none is alive, any node is for them."""
+
+_TRACE = {f"{IMPLICIT_RESOURCE_PREFIX}easypay": 0.0001}
+"""The least there is of what each node has one of unasked. Ray places an actor that takes nothing at random, whatever
+its strategy; those that take a trace go round the nodes."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,8 @@ class ActorSpec:
     ``actor_class`` is ``Supervised``: its constructor takes the version of the code before ``arguments``.
     ``max_concurrency`` bounds the calls that run at once, ``max_pending_calls`` those that one handle may have open;
     beyond it callers get ``Overloaded``. ``resources`` are Ray's custom resources. ``packages`` are those whose code it
-    runs beside its own. ``spread``: it is one of several like it, which go to different machines as far as there are.
+    runs beside its own. ``spread``: it is one of several like it, which go to different machines as far as there are,
+    to those with the label ``SPREAD_HERE`` where there are any.
     ``node``: by the id of Ray, the only one where it may be; it ends with that.
     """
 
@@ -62,15 +71,23 @@ def create(spec: ActorSpec, namespace: str) -> Any:
         enable_task_events=False,
         # Actors decide; the work is done elsewhere. A whole CPU each would leave none for jobs.
         num_cpus=0,
-        resources=dict(spec.resources) or None,
-        scheduling_strategy=_placement(spec),
+        **_placement(spec),
     ).remote(spec.code_version, *spec.arguments)
 
 
-def _placement(spec: ActorSpec) -> str | NodeAffinitySchedulingStrategy:
+def _placement(spec: ActorSpec) -> dict[str, Any]:
+    resources = dict(spec.resources)
     if spec.node is not None:
-        return NodeAffinitySchedulingStrategy(spec.node, soft=False)
-    return "SPREAD" if spec.spread else "DEFAULT"
+        affinity = NodeAffinitySchedulingStrategy(spec.node, soft=False)
+        return {"resources": resources or None, "scheduling_strategy": affinity}
+    if not spec.spread:
+        return {"resources": resources or None, "scheduling_strategy": "DEFAULT"}
+    return {
+        "resources": resources | _TRACE,
+        "scheduling_strategy": "SPREAD",
+        "label_selector": SPREAD_HERE,
+        "fallback_strategy": [{"label_selector": {}}],
+    }
 
 
 def _sources(actor_class: type[Any], packages: Sequence[str]) -> list[Path]:

@@ -21,7 +21,9 @@ from typing import Any
 from unittest.mock import patch
 
 import ray
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 from ray.cluster_utils import Cluster
+from ray.util import get_node_ip_address
 
 from cluster.instance import end_marked, marks
 from tests.support.ports import free_port
@@ -32,10 +34,14 @@ _HEAD_TYPE = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
 _AUTOSCALING = {
     "cluster_name": "easypay-test",
     # Nodes are processes of this machine. By its module, for what Ray reads by the name of its own provider for tests
-    # is not in its wheel.
+    # is not in its wheel. All have the address of this machine, and nothing is installed on them over SSH.
     "provider": {
         "type": "external",
         "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+        "use_node_id_as_ip": True,
+        "disable_node_updaters": True,
+        "disable_launch_config_check": True,
+        "launch_multiple": True,
     },
     "max_workers": 4,
     "head_node_type": _HEAD,
@@ -52,18 +58,19 @@ _AUTOSCALING = {
     "head_start_ray_commands": [],
     "worker_start_ray_commands": [],
 }
+_SECOND = {"RAY_enable_autoscaler_v2": "1", "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID}
 _SCRIPT = "from ray.scripts.scripts import main; main()"
 
 
 @contextmanager
-def ray_nodes(namespace: str, *, workers: int, cpus: int) -> Iterator[Cluster]:
-    """Run a head that takes no work, and nodes with so many processors each, with a driver on the head."""
+def ray_nodes(namespace: str, *, workers: int, cpus: int, labels: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """Run a head that takes no work, and nodes with so many processors and these labels, with a driver on the head."""
     with _own_folder() as folder:
         head = {"num_cpus": 0, "gcs_server_port": free_port(), "include_dashboard": False, "temp_dir": folder}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(workers):
-                cluster.add_node(num_cpus=cpus, temp_dir=folder)
+                cluster.add_node(num_cpus=cpus, temp_dir=folder, labels=dict(labels or {}))
             ray.init(cluster.address, namespace=namespace, log_to_driver=False, configure_logging=False)
             yield cluster
         finally:
@@ -72,13 +79,17 @@ def ray_nodes(namespace: str, *, workers: int, cpus: int) -> Iterator[Cluster]:
 
 
 @contextmanager
-def growing_ray(namespace: str, *, cpus: int, workers_max: int) -> Iterator[None]:
-    """Run a head that takes no work, and Ray's autoscaler, which adds nodes with so many processors each."""
+def growing_ray(namespace: str, *, cpus: int, workers_max: int, version: int) -> Iterator[None]:
+    """Run a head that takes no work, and Ray's autoscaler, which adds nodes with so many processors each.
+
+    ``version`` 1 is the one of `ray up`, 2 that of KubeRay.
+    """
     worker = {"resources": {"CPU": cpus}, "node_config": {}, "min_workers": 0, "max_workers": workers_max}
     with _own_folder() as folder:
         config = {**_AUTOSCALING, "available_node_types": {"worker": worker, _HEAD: _HEAD_TYPE}}
         instance = f"test-{uuid.uuid4().hex}"
-        address = _start_head(config, Path(folder), marks(instance, "ray"))
+        environment = {**marks(instance, "ray"), **(_SECOND if version == 2 else {})}
+        address = _start_head(config, Path(folder), environment)
         try:
             ray.init(address, namespace=namespace, log_to_driver=False, configure_logging=False)
             yield
@@ -89,7 +100,9 @@ def growing_ray(namespace: str, *, cpus: int, workers_max: int) -> Iterator[None
 
 def _start_head(config: Mapping[str, Any], folder: Path, mark: Mapping[str, str]) -> str:
     port, file = free_port(), folder / "autoscaling.json"
-    file.write_text(json.dumps(config), encoding="utf-8")
+    # Else nodes look for the head at Ray's usual port.
+    provider = {**config["provider"], "gcs_address": f"{get_node_ip_address()}:{port}"}
+    file.write_text(json.dumps({**config, "provider": provider}), encoding="utf-8")
     options = {
         "port": port,
         "num-cpus": 0,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import asyncpg
@@ -13,7 +14,7 @@ import pytest
 import ray
 
 from actors.pool.database import Database
-from actors.runtime.spec import ActorSpec, create
+from actors.runtime.spec import SPREAD_HERE, ActorSpec, create
 from actors.scheduler.client import TaskQueue
 from actors.scheduler.worker_actor import worker_names
 from cluster.supervisor import start_supervisor
@@ -64,6 +65,11 @@ def _node_of(name: str, namespace: str) -> str | None:
         return None
 
 
+def _places(names: Iterable[str], namespace: str) -> dict[str | None, int]:
+    """Return how many of these actors are on each node."""
+    return dict(Counter(_node_of(name, namespace) for name in names))
+
+
 async def _prepare(postgres: TestPostgres) -> None:
     connection = await asyncpg.connect(postgres.url())
     for table in ("tasks", "task_dispatches", "task_queue", "task_crons", "task_uniques"):
@@ -74,13 +80,28 @@ async def _prepare(postgres: TestPostgres) -> None:
 
 
 def test_actors_of_one_kind_are_spread() -> None:
-    """Four go to two nodes, two to each."""
+    """Nine go to three nodes, three to each; at random they would one time in twelve."""
     namespace = f"nodes-{uuid.uuid4().hex[:8]}"
-    with ray_nodes(namespace, workers=1, cpus=2):
-        specs = [ActorSpec(f"occupant-{number}", Occupant, spread=True) for number in range(4)]
+    with ray_nodes(namespace, workers=2, cpus=2):
+        specs = [ActorSpec(f"occupant-{number}", Occupant, spread=True) for number in range(9)]
         actors = [create(spec, namespace) for spec in specs]
         where = ray.get([actor.node.remote() for actor in actors], timeout=_WITHIN_S)
-    assert sorted(where.count(node) for node in set(where)) == [2, 2]
+    assert sorted(where.count(node) for node in set(where)) == [3, 3, 3]
+
+
+def test_actors_that_are_spread_leave_the_head_alone_while_there_are_nodes_for_them() -> None:
+    """They go to the nodes with the label, start on the other when one dies, and on the head when both have."""
+    namespace = f"nodes-{uuid.uuid4().hex[:8]}"
+    with ray_nodes(namespace, workers=2, cpus=2, labels=SPREAD_HERE) as nodes:
+        names = [f"occupant-{number}" for number in range(4)]
+        for name in names:
+            create(ActorSpec(name, Occupant, spread=True), namespace)
+        one, other = nodes.worker_nodes
+        asyncio.run(_until(lambda: _places(names, namespace) == {one.node_id: 2, other.node_id: 2}, _WITHIN_S))
+        nodes.remove_node(one, allow_graceful=False)
+        asyncio.run(_until(lambda: _places(names, namespace) == {other.node_id: 4}, _WITHIN_S))
+        nodes.remove_node(other, allow_graceful=False)
+        asyncio.run(_until(lambda: _places(names, namespace) == {nodes.head_node.node_id: 4}, _WITHIN_S))
 
 
 def test_a_node_that_dies_costs_no_task(postgres: TestPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,10 +141,11 @@ async def _kill_a_node_under_tasks(postgres: TestPostgres, nodes: Any, namespace
         await database.close()
 
 
-def test_the_autoscaler_adds_a_node_for_replicas_that_find_no_room() -> None:
-    """Replicas ask for a logical processor each; where none is free, Ray's autoscaler starts a node."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_autoscaler_adds_a_node_for_replicas_that_find_no_room(version: int) -> None:
+    """Replicas ask for a logical processor each; where none is free, either of Ray's autoscalers starts a node."""
     namespace = f"nodes-{uuid.uuid4().hex[:8]}"
-    with growing_ray(namespace, cpus=2, workers_max=2):
+    with growing_ray(namespace, cpus=2, workers_max=2, version=version):
         assert len(ray.nodes()) == 1
         replicas = [ray.remote(Occupant).options(num_cpus=1).remote("") for _ in range(3)]
         where: list[str] = ray.get([replica.node.remote() for replica in replicas], timeout=_WITHIN_S)

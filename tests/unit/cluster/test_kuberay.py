@@ -11,9 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from ray.autoscaler._private.kuberay.autoscaling_config import _get_labels_from_group_spec
 from ray.scripts.scripts import start
 from ray.serve.schema import ServeDeploySchema
 
+from actors.runtime.spec import SPREAD_HERE
 from cluster.settings import Settings
 
 FILE = Path(__file__).parents[3] / "cluster" / "kuberay" / "rayservice.yaml"
@@ -34,7 +36,7 @@ _FIELDS = {
     "rayClusterConfig.gcsFaultToleranceOptions": {"backend", "redisAddress", "redisPassword"},
     "rayClusterConfig.headGroupSpec": {"rayStartParams", "template"},
     "rayClusterConfig.workerGroupSpecs": {
-        "groupName", "maxReplicas", "minReplicas", "rayStartParams", "replicas", "template",
+        "groupName", "labels", "maxReplicas", "minReplicas", "rayStartParams", "replicas", "template",
     },
 }  # fmt: skip
 """What the schema of KubeRay 1.5 knows, of what a manifest like this one uses."""
@@ -92,6 +94,14 @@ def test_ray_takes_every_parameter_of_its_start(spec: dict[str, Any]) -> None:
     cluster = spec["rayClusterConfig"]
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         assert set(group["rayStartParams"]) <= known
+
+
+def test_workers_take_what_is_spread_and_the_head_does_not(spec: dict[str, Any]) -> None:
+    """The label is the one that the actors ask for, where Ray's autoscaler reads it."""
+    cluster = spec["rayClusterConfig"]
+    (group,) = cluster["workerGroupSpecs"]
+    assert _get_labels_from_group_spec(group, group["groupName"]) == SPREAD_HERE
+    assert "labels" not in cluster["headGroupSpec"]
 
 
 def test_every_container_has_the_environment_before_ray_starts(spec: dict[str, Any]) -> None:

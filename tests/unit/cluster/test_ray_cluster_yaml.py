@@ -17,6 +17,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
+from actors.runtime.spec import SPREAD_HERE
 from cluster.settings import Settings
 
 _RAY_START = re.compile(r"(?:ray|python -m cluster\.control_store) start (.*?)(?:>|$)")
@@ -46,6 +47,13 @@ def test_workers_are_bounded_and_survive_the_loss_of_one(config: dict[str, Any])
     """The autoscaler stays between two workers and the cluster's own bound."""
     worker = config["available_node_types"]["worker"]
     assert 2 <= worker["min_workers"] < worker["max_workers"] <= config["max_workers"]
+
+
+def test_workers_take_what_is_spread_and_the_head_does_not(config: dict[str, Any]) -> None:
+    """The label is the one that the actors ask for."""
+    nodes = config["available_node_types"]
+    assert nodes["worker"]["labels"] == SPREAD_HERE
+    assert "labels" not in nodes["head"]
 
 
 def test_every_machine_has_the_environment_before_ray_starts(config: dict[str, Any]) -> None:
