@@ -104,7 +104,7 @@ def growing_ray(namespace: str, *, cpus: int, workers_max: int, version: int) ->
 def _start_head(config: Mapping[str, Any], folder: Path, mark: Mapping[str, str]) -> str:
     port, file = free_port(), folder / "autoscaling.json"
     # Else nodes look for the head at Ray's usual port.
-    provider = {**config["provider"], "gcs_address": f"{get_node_ip_address()}:{port}"}
+    provider = {**config["provider"], "gcs_address": f"{get_node_ip_address()}:{port}"}  # type: ignore[no-untyped-call]
     file.write_text(json.dumps({**config, "provider": provider}), encoding="utf-8")
     options = {
         "port": port,
