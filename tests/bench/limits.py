@@ -9,6 +9,7 @@ import asyncio
 import pickle
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from uuid import UUID
 
 from starlette.types import Message, Receive, Scope, Send
@@ -90,7 +91,7 @@ async def _headers() -> float:
     wrapped = RateLimitHeaders(answer)
     noted = ((b"ratelimit", b"x"), (b"ratelimit-policy", b"y"))
     bare_us, wrapped_us = [
-        await _best_us(lambda app=app: app({"type": "http", "rate_limit_headers": noted}, receive, send), 10_000)
+        await _best_us(partial(app, {"type": "http", "rate_limit_headers": noted}, receive, send), 10_000)
         for app in (answer, wrapped)
     ]
     return wrapped_us - bare_us

@@ -59,7 +59,7 @@ def _scaling(argument: str) -> int | AutoscalingConfig:
         return int(argument)
     if argument == PREDICTIVE:
         return predictive(1, 3, utilisation=0.02)
-    policy = AutoscalingPolicy(policy_function=FromFile, policy_kwargs={"path": argument})
+    policy = AutoscalingPolicy(policy_function=FromFile, policy_kwargs={"path": argument})  # type: ignore[no-untyped-call]
     return AutoscalingConfig(min_replicas=1, max_replicas=3, upscale_delay_s=0, downscale_delay_s=0, policy=policy)
 
 

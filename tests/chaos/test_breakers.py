@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -217,7 +218,7 @@ def test_an_operator_forces_it(gateway: RunningGateway, operator: Operator) -> N
 def test_every_dependency_is_shown(operator: Operator) -> None:
     """The database and Redis too; what does not exist cannot be forced, and a wrong wish names its field."""
     for name in ("postgresql", "redis"):
-        breaker = eventually(lambda name=name: operator.breaker(name), lambda found: found["processes"], within_s=10)
+        breaker = eventually(partial(operator.breaker, name), lambda found: found["processes"], within_s=10)
         assert (breaker["state"], breaker["forced"]) == ("closed", None)
     assert operator.force("open", "processor:other").status_code == 404
     wrong = operator.force("ajar")

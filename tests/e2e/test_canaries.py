@@ -147,8 +147,8 @@ def _send_cards(scene: Scene) -> None:
         for name, told in headers.items():
             assert http.get("/v1/payments", headers={name: told}).status_code < 500, name
     # An id of another form is the client's own choice, and is told.
-    told = {"X-Request-Id": card("request id"), "traceparent": f"00-{card('trace id').zfill(32)}-{'b' * 16}-01"}
-    assert http.get("/v1/payments", headers=told).status_code == 200
+    ids = {"X-Request-Id": card("request id"), "traceparent": f"00-{card('trace id').zfill(32)}-{'b' * 16}-01"}
+    assert http.get("/v1/payments", headers=ids).status_code == 200
     assert http.request(card("method"), "/v1/payments").status_code < 500
 
 

@@ -32,7 +32,8 @@ def _told(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _fits(told: dict[str, Any]) -> bool:
-    return sum(lease["held"] for lease in told["leases"]) <= _LEFT
+    held: int = sum(lease["held"] for lease in told["leases"])
+    return held <= _LEFT
 
 
 def _by_command(gateway: RunningGateway, *words: str) -> dict[str, Any]:

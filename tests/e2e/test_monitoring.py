@@ -266,13 +266,13 @@ def test_metrics_have_every_name_that_is_promised(operator: Operator) -> None:
     open_metrics = operator.http.get("/metrics", headers=accept)
     assert open_metrics.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
     promised = {name.removesuffix("_total") for name in (*COUNTERS, *GAUGES, *HISTOGRAMS)}
-    for families in (list(parse_plain(plain.text)), list(parse_openmetrics(open_metrics.text))):
+    for families in (list(parse_plain(plain.text)), list(parse_openmetrics(open_metrics.text))):  # type: ignore[no-untyped-call]
         names = [family.name for family in families]
         assert len(names) == len(set(names))
         assert promised <= set(names)
     samples = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in parse_openmetrics(open_metrics.text)
+        for family in parse_openmetrics(open_metrics.text)  # type: ignore[no-untyped-call]
         for sample in family.samples
     }
     paid = (("method", "POST"), ("route", "/v1/payments"), ("status", "201"))

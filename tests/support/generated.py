@@ -7,7 +7,7 @@ comes of it, so a test keeps the two together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ CHUNK = 50_000
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 _SAMPLE = 1200
 # What share of a payment an amount is, as SQL and as a function.
-_SHARES = {
+_SHARES: dict[str, tuple[str, Callable[[int], int]]] = {
     "none": ("0", lambda _amount: 0),
     "all": ("amount", lambda amount: amount),
     "half": ("amount / 2", lambda amount: amount // 2),

@@ -63,8 +63,11 @@ _SCRIPT = "from ray.scripts.scripts import main; main()"
 
 
 @contextmanager
-def ray_nodes(namespace: str, *, workers: int, cpus: int, labels: Mapping[str, str] | None = None) -> Iterator[Cluster]:
-    """Run a head that takes no work, and nodes with so many processors and these labels, with a driver on the head."""
+def ray_nodes(namespace: str, *, workers: int, cpus: int, labels: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """Run a head that takes no work, and nodes with so many processors and these labels, with a driver on the head.
+
+    What it yields is Ray's `Cluster`, whose own types say that it has no nodes.
+    """
     with _own_folder() as folder:
         head = {"num_cpus": 0, "gcs_server_port": free_port(), "include_dashboard": False, "temp_dir": folder}
         cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -75,7 +78,7 @@ def ray_nodes(namespace: str, *, workers: int, cpus: int, labels: Mapping[str, s
             yield cluster
         finally:
             ray.shutdown()
-            cluster.shutdown()
+            cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def growing_ray(namespace: str, *, cpus: int, workers_max: int, version: int) ->
 def _start_head(config: Mapping[str, Any], folder: Path, mark: Mapping[str, str]) -> str:
     port, file = free_port(), folder / "autoscaling.json"
     # Else nodes look for the head at Ray's usual port.
-    provider = {**config["provider"], "gcs_address": f"{get_node_ip_address()}:{port}"}
+    provider = {**config["provider"], "gcs_address": f"{get_node_ip_address()}:{port}"}  # type: ignore[no-untyped-call]
     file.write_text(json.dumps({**config, "provider": provider}), encoding="utf-8")
     options = {
         "port": port,

@@ -142,7 +142,7 @@ def _in_order(*values: Any) -> Arguments:
 def _scheduler(drawn: Sample) -> dict[str, Arguments]:
     ids, now = [row["id"] for row in drawn.tasks], datetime.now(UTC).timestamp()
     owner = {1: "tasks", 2: 7}
-    here = {
+    here: dict[str, Arguments] = {
         "enqueue": {1: [new_id() for _ in ids], 4: [f"key {number}" for number, _ in enumerate(ids)]},
         "take_queue": {1: "tasks"},
         "silence": {1: "tasks"},

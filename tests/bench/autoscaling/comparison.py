@@ -70,4 +70,5 @@ def reactive(ours: AutoscalingConfig, machine: Machine, utilisation: float) -> A
     """
     in_flight = utilisation * machine.rate_max * (machine.processor_s + machine.request_cpu_s / (1 - utilisation))
     values = {name: getattr(ours, name) for name in type(ours).model_fields}
-    return AutoscalingConfig(**{**values, "policy": AutoscalingPolicy(), "target_ongoing_requests": in_flight})
+    policy = AutoscalingPolicy()  # type: ignore[no-untyped-call]
+    return AutoscalingConfig(**{**values, "policy": policy, "target_ongoing_requests": in_flight})

@@ -85,7 +85,7 @@ class ServeAutoscaler:
         self.target = self._state.get_decision_num_replicas(before)
         if self.target != before:
             record = self._state.record_scale_up if self.target > before else self._state.record_scale_down
-            record()
+            record()  # type: ignore[no-untyped-call]
         return self.target
 
     def stopped(self, replica: ReplicaID) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from actors.runtime.lag import LoopLagProbe
 from serve_app.compression.compressor import Compressor
@@ -69,7 +69,7 @@ def _figure(name: str, body: bytes, headers: list[tuple[bytes, bytes]]) -> PathF
     return PathFigure(name, statistics.median(alone), statistics.median(added))
 
 
-def _us(app: ASGIApp, scope: Scope) -> float:
+def _us(app: Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]], scope: Scope) -> float:
     started = time.thread_time()
     for _ in range(_REQUESTS):
         _run(app(scope, _receive, _send))

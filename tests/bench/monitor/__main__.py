@@ -36,12 +36,13 @@ RELAYED = 50
 PARTS = (0.5, 0.9, 0.95, 0.99, 0.999, 0.9999)
 CORES_MAX = 0.5
 _HEARD_WITHIN_S = 180.0
+_remote = ray.remote(num_cpus=0)
 
 
 def accuracy() -> dict[str, Any]:
     """Compare the quantiles of the monitor with the exact ones."""
     with monitor():
-        recorders = [Recorder.remote() for _ in range(RECORDERS)]
+        recorders: list[Any] = [_remote(Recorder).remote() for _ in range(RECORDERS)]
         each = VALUES // RECORDERS
         parts = ray.get([recorder.record.remote(f"p{seed}", seed, each) for seed, recorder in enumerate(recorders)])
         totals = asyncio.run(MonitorClient(NAMESPACE).series())
@@ -60,7 +61,7 @@ def accuracy() -> dict[str, Any]:
 def cost(seconds: float) -> dict[str, Any]:
     """Measure what the monitor uses while 1,000 processes report."""
     with monitor() as handle:
-        nodes = [Node.remote(f"node-{number}", PROCESSES // NODES) for number in range(NODES)]
+        nodes: list[Any] = [_remote(Node).remote(f"node-{number}", PROCESSES // NODES) for number in range(NODES)]
         running = [node.run.remote() for node in nodes]
         client, used = MonitorClient(NAMESPACE), Used(pid_of(handle))
         asyncio.run(_until_heard(client, PROCESSES))
@@ -93,7 +94,7 @@ def relayed(seconds: float) -> dict[str, Any]:
     """Measure what a relay uses while the processes of a node report to it."""
     with monitor():
         name, handle = relay()
-        node = Node.remote("node", RELAYED)
+        node: Any = _remote(Node).remote("node", RELAYED)
         running, client = node.report.remote(name), MonitorClient(NAMESPACE)
         asyncio.run(_until_heard(client, RELAYED))
         used, before = Used(pid_of(handle)), asyncio.run(client.series())

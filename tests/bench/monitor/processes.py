@@ -95,7 +95,6 @@ async def _heard(client: MonitorClient, bundle: Bundle) -> bool:
     return False
 
 
-@ray.remote(num_cpus=0)
 class Recorder:
     """A process that records latencies and reports them while it does."""
 
@@ -113,7 +112,6 @@ class Recorder:
         return values
 
 
-@ray.remote(num_cpus=0)
 class Node:
     """A node of many processes, whose batches it adds up as a relay does and sends in one call."""
 

@@ -129,7 +129,7 @@ async def test_appends_are_not_reordered_by_a_server_that_stalled(server: TestRe
             await asyncio.sleep(0.02)
         finally:
             server.resume()
-        ids = [Entry(*found, "", b"").order for found in await asyncio.gather(*appends)]
+        ids = [Entry(identifier, "", b"").order for [identifier] in await asyncio.gather(*appends)]
         assert ids == sorted(ids)
 
 

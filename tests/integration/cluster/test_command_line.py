@@ -181,7 +181,8 @@ def listens_only_locally(url: str) -> bool:
     """Tell whether the port of a URL is bound to loopback alone."""
     port = int(url.rpartition(":")[2])
     listeners = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
-    return {each.laddr[0] for each in listeners if each.laddr[1] == port} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    addresses = {each.laddr.ip for each in listeners if each.laddr and each.laddr.port == port}
+    return addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
 def cmdline(process: psutil.Process) -> list[str]:

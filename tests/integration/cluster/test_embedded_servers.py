@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -141,10 +142,13 @@ async def test_a_server_that_outlived_its_launcher_does_not_block_the_next_start
     async with running(data) as servers:
         launch = await servers.postgres.prepare()
         command = list(launch.command)
+    account: dict[str, Any] = (
+        {"user": launch.account.uid, "group": launch.account.gid, "extra_groups": []} if launch.account else {}
+    )
     orphan = await asyncio.create_subprocess_exec(
         *command,
         env=dict(launch.environment),
-        **({"user": launch.account.uid, "group": launch.account.gid, "extra_groups": []} if launch.account else {}),
+        **account,
         stderr=asyncio.subprocess.DEVNULL,
     )
     async with running(data) as servers:
@@ -164,7 +168,7 @@ async def execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
-async def value(url: str, query: str) -> object:
+async def value(url: str, query: str) -> Any:
     """Return the one value of a query."""
     connection = await asyncpg.connect(url)
     try:

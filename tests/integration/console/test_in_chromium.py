@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ async def test_without_a_key_there_is_nothing_to_see(page: OperationsPage, conte
     assert all("401" in text or "403" in text for text in stranger.complaints), stranger.complaints
 
 
-async def test_it_loads_at_once(visitor: Visitor, record_property: pytest.RecordProperty) -> None:
+async def test_it_loads_at_once(visitor: Visitor, record_property: Callable[[str, object], None]) -> None:
     """Its first overview included; nothing comes from elsewhere, and the browser has nothing to complain about."""
     loaded_s, shown_s = [], []
     for _ in range(3):
@@ -149,7 +149,7 @@ async def test_it_loads_at_once(visitor: Visitor, record_property: pytest.Record
     assert visitor.complaints == []
 
 
-async def test_it_is_updated_each_second(visitor: Visitor, record_property: pytest.RecordProperty) -> None:
+async def test_it_is_updated_each_second(visitor: Visitor, record_property: Callable[[str, object], None]) -> None:
     """While it is open, in the order of time."""
     script = """count => new Promise(resolve => {
         const clock = document.getElementById("clock"), seen = [];

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from serve_app.ops.metrics import exposition
+from serve_app.ops.exposition import exposition
 from tests.support.exposed_metrics import OF_THE_MONITOR, exposed_families, panel_queries, rules
 from tests.support.polling import eventually
 from tests.support.prometheus import PrometheusProcess
@@ -133,4 +134,4 @@ def test_every_rule_is_evaluated_and_everything_is_recorded(prometheus: Promethe
     eventually(healths, lambda found: found == {"ok"}, within_s=60)
     for rule in rules():
         if "record" in rule:
-            eventually(lambda name=rule["record"]: prometheus.query(name), bool, within_s=60)
+            eventually(partial(prometheus.query, rule["record"]), bool, within_s=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import asyncpg
@@ -50,9 +51,7 @@ async def test_each_does_its_work_and_says_how_far_it_is(postgres: TestPostgres)
             await connection.execute(sql, paid.payment_id, ago)
         for name in _TELLING:
             told: list[tuple[int, int, str]] = []
-            run: Run[Services] = Run(
-                new_id(), 1, services, lambda done, of, words, told=told: told.append((done, of, words))
-            )
+            run: Run[Services] = Run(new_id(), 1, services, _noting(told))
             definition = registry.find(name)
             assert definition is not None
             await definition.function(run)
@@ -68,3 +67,7 @@ async def test_each_does_its_work_and_says_how_far_it_is(postgres: TestPostgres)
         )
         assert standing.position > last
     await connection.close()
+
+
+def _noting(told: list[tuple[int, int, str]]) -> Callable[[int, int, str], None]:
+    return lambda done, of, words: told.append((done, of, words))

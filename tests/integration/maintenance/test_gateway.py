@@ -9,15 +9,15 @@ from typing import Any
 
 import asyncpg
 import pytest
-from click.testing import Result
 from pydantic_core import from_json
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from actors.pool.faults import DRIVER_ERRORS
 from actors.scheduler.registry import Run
 from cluster.cli.app import app
 from serve_app.domain.ids import new_id
 from serve_app.http.operation import Call
+from serve_app.http.response import Response
 from serve_app.maintenance.policy import horizon_rules, maintenance_policy
 from serve_app.maintenance.service import HOLDERS, STEPS
 from serve_app.ops.database import DatabaseEndpoints, DatabaseState
@@ -29,7 +29,9 @@ from tests.support.postgres import APP_ROLE, TestPostgres
 
 async def _standing(services: Services) -> dict[str, Any]:
     [operation] = DatabaseEndpoints(services.database, services.optimizer, services.maintenance).operations()
-    answer: dict[str, Any] = from_json((await operation.endpoint(Call("GET", "/ops/api/database", {}, "req_1"))).body)
+    response = await operation.endpoint(Call("GET", "/ops/api/database", {}, "req_1"))
+    assert isinstance(response, Response)
+    answer: dict[str, Any] = from_json(response.body)
     DatabaseState.model_validate(answer)
     maintenance: dict[str, Any] = answer["maintenance"]
     return maintenance
@@ -51,7 +53,7 @@ async def test_the_task_does_what_operators_see_planned(maintained: TestPostgres
     """With the owner's role, for the gateway's own may not; counted, and how far it is is told."""
     await _wear_out(maintained, "worn_out")
     told: list[tuple[int, int]] = []
-    settings = {"database_owner_url": maintained.url(), "gateway": "easypay-1f"}
+    settings: dict[str, Any] = {"database_owner_url": maintained.url(), "gateway": "easypay-1f"}
     async with gateway_services(maintained.url(APP_ROLE), **settings) as services:
         planned = (await _standing(services))["planned"]
         assert {step["action"] for step in planned if step["target"] == "public.worn_out"} == {"vacuum", "analyze"}
@@ -73,7 +75,7 @@ async def test_only_looking_does_nothing_but_keep_the_days(maintained: TestPostg
     admin = await asyncpg.connect(maintained.url())
     last = await admin.fetchval("SELECT max(relname) FROM pg_class WHERE relname ~ '^tasks_[0-9]{8}$'")
     await admin.execute(f"DROP TABLE {last}")
-    settings = {"database_owner_url": maintained.url(), "maintenance_mode": "watch"}
+    settings: dict[str, Any] = {"database_owner_url": maintained.url(), "maintenance_mode": "watch"}
     async with gateway_services(maintained.url(APP_ROLE), **settings) as services:
         await maintain_database.function(_run(services, []))
         await guard_horizon.function(_run(services, []))
@@ -100,7 +102,7 @@ def test_whose_sessions_are_ours_follows_from_the_urls() -> None:
     """A URL without a user makes nobody ours."""
     urls = ("postgresql://app%40x:secret@host/easypay", "postgresql://owner@host/easypay", "postgresql://host/easypay")
     rules = horizon_rules(600.0, urls, "easypay-1f")
-    assert (rules.roles, rules.names) == ({"app@x", "owner"}, ("easypay-1f/",))
+    assert (rules.roles, rules.names) == (frozenset({"app@x", "owner"}), ("easypay-1f/",))
     [days] = maintenance_policy(9).partitions
     assert days.retention_days == 9
 

@@ -165,8 +165,10 @@ class _Nodes:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for closed in (*self._reporters, *self._routes):
-            await closed.close()
+        for reporter in self._reporters:
+            await reporter.close()
+        for route in self._routes:
+            await route.close()
 
     async def until_relayed(self) -> None:
         """Count until the relay hands on."""

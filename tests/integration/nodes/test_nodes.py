@@ -146,7 +146,7 @@ def test_the_autoscaler_adds_a_node_for_replicas_that_find_no_room(version: int)
     """Replicas ask for a logical processor each; where none is free, either of Ray's autoscalers starts a node."""
     namespace = f"nodes-{uuid.uuid4().hex[:8]}"
     with growing_ray(namespace, cpus=2, workers_max=2, version=version):
-        assert len(ray.nodes()) == 1
-        replicas = [ray.remote(Occupant).options(num_cpus=1).remote("") for _ in range(3)]
+        assert len(ray.nodes()) == 1  # type: ignore[no-untyped-call]
+        replicas: list[Any] = [ray.remote(Occupant).options(num_cpus=1).remote("") for _ in range(3)]
         where: list[str] = ray.get([replica.node.remote() for replica in replicas], timeout=_WITHIN_S)
         assert len(set(where)) == 2

@@ -98,7 +98,8 @@ async def test_rows_in_flight_live_through_a_restart(own_server: TestPostgres) -
     await asyncio.sleep(0)
     for _ in range(POLICY.failures_max):
         breaker.failed(breaker.ticket, time.monotonic())
-    assert breaker.state is State.OPEN
+    meanwhile = breaker.state
+    assert meanwhile is State.OPEN
     await asyncio.to_thread(own_server.start)
     assert await asyncio.gather(*rows) == [1, 1]
     assert breaker.state is State.CLOSED

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from actors.cache.limits.bucket import PermitBucket, Taking
 from actors.cache.limits.ledger import PermitLedger
@@ -68,7 +69,7 @@ class Fleet:
         if warm:
             self.now = 2 * WINDOW_S
         for process in range(processes):
-            self.at(self.now + CHECK_EVERY_S * (process + 1) / processes, lambda p=process: self._check(p))
+            self.at(self.now + CHECK_EVERY_S * (process + 1) / processes, partial(self._check, process))
 
     def at(self, when: float, event: Callable[[], None]) -> None:
         """Have something happen."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -20,7 +21,7 @@ class _Life:
     def __init__(self, seed: int, *, deaths: bool) -> None:
         self.world = World(seed)
         self._draw = random.Random(seed)
-        weights = {
+        weights: dict[Callable[[], None], float] = {
             self._enqueue: 12,
             self._cancel: 1,
             self.world.discover: 8,

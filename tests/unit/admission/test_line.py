@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from serve_app.admission.line import WaitingLine
@@ -79,4 +80,4 @@ def test_an_entry_leaves_wherever_it_stands() -> None:
     assert (len(line), line.count(1), middle in list(line)) == (2, 2, False)
     for entry in list(line):
         line.remove(entry)
-    assert (line.first(Counter().__getitem__), line.last(), len(line)) == (None, None, 0)
+    assert (line.first(Counter[Hashable]().__getitem__), line.last(), len(line)) == (None, None, 0)

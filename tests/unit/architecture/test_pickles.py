@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -105,7 +106,7 @@ def test_the_messages_of_a_worker_survive_pickling() -> None:
         MonitorRelayActor,
     ],
 )
-def test_an_actor_s_constructor_does_nothing_that_can_fail(actor: type) -> None:
+def test_an_actor_s_constructor_does_nothing_that_can_fail(actor: type[Any]) -> None:
     """It takes what it is given and calls nothing of the outside: an exception in one makes an actor dead for good."""
     source = inspect.getsource(actor.__init__)
     for call in ("connect", "open(", "await", "ray.get", "environ"):

@@ -12,7 +12,7 @@ from tests.bench.ratio import paired_ratio
 def test_what_changes_between_pairs_drops_out() -> None:
     """Pairs of one ratio have that ratio, however far apart they are, and no interval."""
     found = paired_ratio([(1.05 * speed, speed) for speed in (1.0, 2.0, 10.0)])
-    assert (found.ratio, found.low, found.high) == (pytest.approx(1.05),) * 3
+    assert (found.ratio, found.low, found.high) == pytest.approx((1.05,) * 3)
     assert found.pairs == 3
 
 

@@ -8,7 +8,7 @@ import inspect
 import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from actors.cache.actor import CacheShardActor
 from actors.cache.client import CacheClient, Loaded
@@ -313,6 +313,9 @@ class SimulatedPort:
     async def permits(self, session: int, asks: Sequence[PermitAsk]) -> list[PermitAnswer]:
         return await self._call(lambda shard: shard.permits(session, list(asks)))
 
+    async def record(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        return await self._call(lambda shard: shard.record(entries))
+
     async def snapshot(self) -> ShardSnapshot:
         return await self._call(lambda shard: shard.snapshot())
 
@@ -352,7 +355,7 @@ class SimulatedPort:
 
 
 async def _answered(answer: _T | Awaitable[_T]) -> _T:
-    return await answer if inspect.isawaitable(answer) else cast(_T, answer)
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 async def _quietly(shard: CacheShardActor, call: Callable[[CacheShardActor], object]) -> None:

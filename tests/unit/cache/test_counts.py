@@ -139,7 +139,7 @@ def test_a_process_that_died_stays_in_the_account() -> None:
 def test_what_takes_time_is_measured_where_it_is_waited_for() -> None:
     """A load by its loader, bypasses too; a shard's answer by its asker; a near hit not at all."""
 
-    async def story(processes: list[SimulatedProcess], _: list[SimulatedShard]) -> None:
+    async def story(processes: list[SimulatedProcess], _shards: list[SimulatedShard]) -> None:
         for _ in range(10):
             await _read(processes[0], "payment:1", took_s=0.7)
         metrics = processes[0].cache.counts["payment"]

@@ -56,7 +56,7 @@ def test_every_process_follows() -> None:
 
 
 async def _followed() -> list[bool]:
-    _, processes = await simulate(1, faults=False, make_keeper=plain_keeper, seconds=20)
+    _, processes = await simulate(1, faults=(), make_keeper=plain_keeper, seconds=20)
     now = asyncio.get_running_loop().time()
     return [
         tuple(link.name for link in process.cache._routes.links) == process.ring.rings.stored.current.shards
@@ -103,7 +103,7 @@ class _GoesOn(CacheShard):
     """Drops what moves away, and goes on with the sessions that it has."""
 
     def retire(self, owns: Callable[[str], bool]) -> None:
-        expire, self._expire = self._expire, lambda _: None  # type: ignore[method-assign]
+        expire, self._expire = self._expire, lambda _: None  # type: ignore[assignment, method-assign]
         super().retire(owns)
         self._expire = expire  # type: ignore[method-assign]
 

@@ -31,7 +31,7 @@ class _Cluster:
         self.sessions = 0
         self.begun: list[tuple[str, Begin]] = []
         self.ended: list[tuple[str, End]] = []
-        self.routes = Routes(shard_names(2), lambda name: _Port(self, name), self._link)  # type: ignore[arg-type]
+        self.routes = Routes(shard_names(2), lambda name: _Port(self, name), self._link)  # type: ignore[arg-type, return-value]
 
     def _link(self, name: str, port: Any, ring: RingVersion) -> ShardLink:
         return ShardLink(

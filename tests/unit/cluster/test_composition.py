@@ -50,7 +50,7 @@ def test_addresses_are_counted_only_behind_a_proxy_that_is_trusted(proxies: tupl
 def test_webhook_secrets_have_a_key_of_their_own() -> None:
     """Not that of the cache, which it is made from; without that there is none, and webhooks are not configured."""
     key = b"k" * 32
-    common = {"database_url": "postgresql://app@db/x", "api_key_pepper": "p" * 32}
+    common: dict[str, Any] = {"database_url": "postgresql://app@db/x", "api_key_pepper": "p" * 32}
     config = compose(Settings(**common, sealing_key=urlsafe_b64encode(key).decode(), webhook_allow_loopback=True))
     assert config.webhook_key is not None
     assert len(config.webhook_key) == 32

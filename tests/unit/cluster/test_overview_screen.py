@@ -213,7 +213,9 @@ def test_a_monitor_that_does_not_answer_is_waited_for(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_top_goes_on_while_the_gateway_is_away(monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
     """It shows why, and then what there is to show again; Ctrl-C is an orderly end."""
-    looks = iter([_seen(), top.Unavailable("it starts again"), _seen(), KeyboardInterrupt()])
+    looks: Iterator[dict[str, Any] | BaseException] = iter(
+        [_seen(), top.Unavailable("it starts again"), _seen(), KeyboardInterrupt()]
+    )
 
     def look(_: object) -> dict[str, Any]:
         found = next(looks)

@@ -45,8 +45,7 @@ def test_starts_what_needs_nothing_at_once_and_the_rest_when_its_needs_are_ready
     supervision.on_ready("database", 1.0)
     assert supervision.decide(1.0) == []
     supervision.on_ready("ray", 2.0)
-    assert supervision.decide(2.0) == [Start("set-up")]
-    assert not supervision.all_ready
+    assert (supervision.decide(2.0), supervision.all_ready) == ([Start("set-up")], False)
     supervision.on_exit("set-up", 0, "", 3.0)
     assert supervision.all_ready
     assert supervision.decide(3.0) == []
@@ -145,8 +144,7 @@ def test_a_task_is_run_again_only_after_a_restart_of_what_held_its_result() -> N
     supervision.on_exit("database", -9, "", 10.0)
     supervision.decide(11.0)
     supervision.on_ready("database", 11.0)
-    assert supervision.all_ready
-    assert supervision.decide(12.0) == []
+    assert (supervision.all_ready, supervision.decide(12.0)) == (True, [])
     supervision.on_exit("ray", 1, "", 20.0)
     assert not supervision.all_ready
     assert supervision.decide(21.0) == [Start("ray")]

@@ -84,7 +84,7 @@ def test_every_line_is_json_with_its_time_and_what_is_known_of_a_fault(log: Log)
 def test_to_configure_again_changes_the_level_alone(log: Log) -> None:
     """A line is written once, however many parts of a process set its log up."""
     for level in ("info", "debug", "warning"):
-        configure_logging(level, log.descriptor)  # type: ignore[arg-type]
+        configure_logging(level, log.descriptor)
     _say_everything()
     assert len(log.lines()) == 3 * 2
 

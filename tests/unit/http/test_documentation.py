@@ -15,6 +15,7 @@ from serve_app.app import operations_of
 from serve_app.http.docs import Documentation
 from serve_app.http.document import codes_of, openapi_document
 from serve_app.http.operation import Operation
+from serve_app.http.response import Response
 from serve_app.http.router import Router
 from serve_app.http.samples import sample
 from serve_app.problems import Code
@@ -244,6 +245,8 @@ async def test_text_is_escaped() -> None:
     documentation = Documentation([odd], "<1>")
     [page, _] = documentation.operations()
     call: Any = None
-    text = (await page.endpoint(call)).body.decode()
+    answer = await page.endpoint(call)
+    assert isinstance(answer, Response)
+    text = answer.body.decode()
     assert "<b>" not in text
     assert "<1>" not in text

@@ -64,7 +64,8 @@ class _House:
 
     def shard_of(self, limit: Limit) -> str:
         """Return the name of the shard that counts a limit."""
-        return getattr(self.processes[0].cache.permits_of(limit.key), "name")  # noqa: B009
+        name: str = getattr(self.processes[0].cache.permits_of(limit.key), "name")  # noqa: B009
+        return name
 
     async def _take(self, limiter: Limiter, limit: Limit) -> None:
         if (await limiter.take(limit)).admitted:

@@ -63,8 +63,8 @@ def test_a_vacuum_rests_and_longer_where_it_did_no_good() -> None:
     """While somebody holds the horizon, a vacuum every quarter of an hour would read the table for nothing."""
     dead = table(dead=300_000)
     key = (Action.VACUUM, _TABLE)
-    useful = {"before": {"dead": 300_000}, "after": {"dead": 0}}
-    useless = {"before": {"dead": 300_000}, "after": {"dead": 299_000}}
+    useful: dict[str, Any] = {"before": {"dead": 300_000}, "after": {"dead": 0}}
+    useless: dict[str, Any] = {"before": {"dead": 300_000}, "after": {"dead": 299_000}}
     assert _steps(dead, history={key: past(899, **useful)}) == []
     assert _one(dead, history={key: past(901, **useful)}).action is Action.VACUUM
     assert _steps(dead, history={key: past(3599, **useless)}) == []
@@ -89,7 +89,7 @@ def test_a_table_that_somebody_sees_to_is_left_to_him() -> None:
         ({"multixact_age": 1_300_000_000}, Urgency.URGENT, "FREEZE, INDEX_CLEANUP OFF"),
     ],
 )
-def test_age_demands_a_freeze(ages: dict[str, int], urgency: Urgency | None, options: str) -> None:
+def test_age_demands_a_freeze(ages: dict[str, Any], urgency: Urgency | None, options: str) -> None:
     """In a quiet hour before autovacuum does it in the rush; at full speed where writes are about to end."""
     found = _steps(table(**ages))
     assert [step.urgency for step in found] == ([] if urgency is None else [urgency])

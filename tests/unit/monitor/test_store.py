@@ -26,7 +26,8 @@ def _batch(sequence: int, counted: float, *, span_s: float = 0.25, age_s: float 
 
 def test_what_was_counted_is_spread_over_the_seconds_that_it_was_counted_in() -> None:
     """The parts add up to one, and are those of the time in each."""
-    assert weights(10.1, 0.25, 0) == ((9, pytest.approx(0.6)), (10, pytest.approx(0.4)))
+    assert [second for second, _ in weights(10.1, 0.25, 0)] == [9, 10]
+    assert [part for _, part in weights(10.1, 0.25, 0)] == pytest.approx([0.6, 0.4])
     assert weights(10.5, 0.25, 0) == ((10, 1.0),)
     assert sum(part for _, part in weights(12.3, 100.0, 5)) == pytest.approx(1.0)
     assert weights(12.3, 100.0, 5)[0][0] == 5

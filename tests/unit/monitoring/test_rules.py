@@ -377,7 +377,8 @@ def test_the_figures_are_those_of_merchants_alone() -> None:
     gateway.run(20, both)
     overview = gateway.monitor.overview(gateway.now, _START)
     window = overview.windows["10s"]
-    assert (window["requests_per_s"], window["errors_per_s"]) == (pytest.approx(16), 0)
+    assert window["requests_per_s"] == pytest.approx(16)
+    assert window["errors_per_s"] == 0
     assert window["payments_per_s"] == pytest.approx(16)
     p99_ms = window["p99_ms"]
     assert p99_ms is not None

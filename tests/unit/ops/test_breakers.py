@@ -32,7 +32,7 @@ _FORCED = BreakerView("redis", State.CLOSED, Forced(State.CLOSED, "key_1", _AT),
 def _call(method: str = "GET", name: str = "", state: str = "open") -> Call:
     call = Call(method, "/ops/api/breakers", {"name": name}, "req_1")
     call.caller = Caller(UUID(int=5), UUID(int=6), False, frozenset({"admin"}), None)
-    call.body = ForceBreaker(state=state)  # type: ignore[arg-type]
+    call.body = ForceBreaker(state=state)
     return call
 
 

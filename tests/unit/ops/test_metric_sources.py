@@ -81,7 +81,7 @@ async def test_openmetrics_is_what_its_own_parser_takes() -> None:
     assert answer.headers == ((b"content-type", OPENMETRICS.encode()),)
     text = answer.body.decode()
     assert text.endswith("# EOF\n")
-    samples = {sample.name: sample.value for family in parse_openmetrics(text) for sample in family.samples}
+    samples = {sample.name: sample.value for family in parse_openmetrics(text) for sample in family.samples}  # type: ignore[no-untyped-call]
     assert samples["easypay_admission_waiting"] == 3
     assert not exposition(gate_families(figures, "p")).endswith(b"# EOF\n")
 
@@ -94,7 +94,7 @@ def test_a_counter_and_a_gauge_of_one_name_are_told_apart() -> None:
         assert {"easypay_leases 3.0", "easypay_leases_total 9.0"} <= set(plain)
         told = {
             sample.name: (family.type, sample.value)
-            for family in parse_openmetrics(exposition(families, OPENMETRICS).decode())
+            for family in parse_openmetrics(exposition(families, OPENMETRICS).decode())  # type: ignore[no-untyped-call]
             for sample in family.samples
         }
         assert told == {"easypay_leases": ("gauge", 3), "easypay_leases_total": ("unknown", 9)}

@@ -116,7 +116,7 @@ def test_writes_tell_their_table_and_columns() -> None:
     """Those of an update; of two writes in one statement nothing is told."""
     update = parse_write("UPDATE orders SET total = $1, paid = true WHERE id = $2", catalog())
     assert update is not None
-    assert (update.table, update.kind, update.columns) == (ORDERS, "update", {"total", "paid"})
+    assert (update.table, update.kind, update.columns) == (ORDERS, "update", frozenset({"total", "paid"}))
     insert = parse_write("INSERT INTO items (id, order_id) VALUES ($1,$2)", catalog())
     assert insert is not None
     assert insert.kind == "insert"

@@ -66,7 +66,7 @@ def order(name: str = "deliver", *, attempt: int = 1, run_at: float = NOW, trace
 
 def test_a_task_that_traced_work_enqueues_keeps_its_span() -> None:
     """And what is not traced keeps none."""
-    definition: TaskDefinition[None, None] = TaskDefinition("deliver", deliver, TypeAdapter(None))
+    definition: TaskDefinition[None, None] = TaskDefinition("deliver", deliver.function, TypeAdapter(None))
     spans = Spans()
     with spans.request():
         traced = definition.new(None, id=UUID(int=1))

@@ -18,7 +18,7 @@ def test_a_share_is_chosen_as_every_other_service_chooses_it(ratio: float) -> No
     sampling, theirs = Sampling(ratio), TraceIdRatioBased(ratio)
     for _ in range(10_000):
         trace_id = drawn.getrandbits(128) | 1
-        expected = theirs.should_sample(None, trace_id, "").decision.is_sampled()
+        expected = theirs.should_sample(None, trace_id, "").decision.is_sampled()  # type: ignore[no-untyped-call]
         assert sampling.is_chosen(trace_id, None, 0.0) == expected
 
 

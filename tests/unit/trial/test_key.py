@@ -18,7 +18,7 @@ async def test_a_key_without_a_rate_limit_has_an_end(monkeypatch: pytest.MonkeyP
     create = AsyncMock(spec=administration.create_key, return_value=SimpleNamespace(api_key="sk_test_x", id="key_x"))
     monkeypatch.setattr(trial, "create_key", create)
     monkeypatch.setattr(trial, "revoke_key", AsyncMock(side_effect=OSError("away")))
-    settings = Settings(database_url="postgresql://h/d", api_key_pepper="p" * 64)  # type: ignore[arg-type]
+    settings = Settings(database_url="postgresql://h/d", api_key_pepper="p" * 64)
     with pytest.raises(OSError, match="away"):
         async with trial.trial_key(settings) as api_key:
             assert api_key == "sk_test_x"

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -112,9 +113,7 @@ async def test_what_is_not_answered_is_told_apart() -> None:
     ):
         async with _server(answer, closes=closes) as (url, _):
             pool = Pool(url, None, 8)
-            tally = await offer(
-                lambda pool=pool, url=url: pool.ask(payment_request(url, "k", "d")), 10, 0.3, is_exhausted=lambda: False
-            )
+            tally = await offer(partial(pool.ask, payment_request(url, "k", "d")), 10, 0.3, is_exhausted=lambda: False)
             pool.close()
         assert tally.outcomes == {outcome: 3}
     tally = await offer(lambda: pool.ask(b"x"), 10, 0.2, is_exhausted=lambda: False)
@@ -123,7 +122,7 @@ async def test_what_is_not_answered_is_told_apart() -> None:
 
 async def test_what_cannot_be_sent_is_counted_and_not_queued() -> None:
     """An open load that waits for room would be a closed one."""
-    tally = await offer(asyncio.Event().wait, 100, 0.1, is_exhausted=lambda: True)  # type: ignore[arg-type]
+    tally = await offer(asyncio.Event().wait, 100, 0.1, is_exhausted=lambda: True)
     assert tally.outcomes == {Outcome.UNSENT: 10}
 
 

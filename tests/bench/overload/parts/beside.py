@@ -55,7 +55,8 @@ class Exports:
         if self._process is None:
             self.begun += 1
             output = self._folder / f"export-{self.begun}"
-            command = [*easypay_command(), "job", "export", "--data-dir", self._gateway.data_dir, "--output", output]
+            folders = ("--data-dir", str(self._gateway.data_dir), "--output", str(output))
+            command = [*easypay_command(), "job", "export", *folders]
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(command, stdout=log, stderr=log)
 

@@ -150,12 +150,13 @@ async def test_a_new_board_learns_what_is_open_and_what_is_forced() -> None:
     assert cluster.board is not None
     cluster.board.force(_NAME, State.OPEN, "key_1", 0.0, _WALL)
     await one_sync.once()
-    assert one.forced is State.OPEN
+    forced = one.forced
+    assert forced is State.OPEN
     cluster.board = BreakerBoard("second")
     two, two_sync = cluster.join("two")
     await one_sync.once()
     await two_sync.once()
-    assert one.forced is two.forced is State.OPEN
+    assert (one.forced, two.forced) == (State.OPEN, State.OPEN)
     cluster.board.force(_NAME, None, "key_1", 0.0, _WALL)
     await one_sync.once()
     await two_sync.once()

@@ -494,19 +494,19 @@ async def test_a_statement_that_cannot_be_prepared_costs_nothing(pool: Connectio
 async def test_the_lease_is_told_of_a_line(server: FakeServer) -> None:
     """When somebody waits although all is open, and when what was too much is closed."""
     told: list[int] = []
-    pool = ConnectionPool(server.connect, size=1, pressed=lambda: told.append(pool.open))
-    first = await take(pool)
+    small = ConnectionPool(server.connect, size=1, pressed=lambda: told.append(small.open))
+    first = await take(small)
     assert told == []
-    waiter = asyncio.ensure_future(pool.take(5.0))
+    waiter = asyncio.ensure_future(small.take(5.0))
     await turns()
     assert told == [1]
     waiter.cancel()
     await turns()
-    pool.resize(0)
-    pool.give_back(first)
+    small.resize(0)
+    small.give_back(first)
     await turns()
     assert told == [1, 0]
-    await pool.close()
+    await small.close()
 
 
 async def test_figures_count_what_happened(pool: ConnectionPool) -> None:

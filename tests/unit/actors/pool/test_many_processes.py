@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from actors.pool.actor import PATROL_INTERVAL_S
 from actors.pool.budget import SILENT_S, ConnectionBudget
@@ -45,7 +46,7 @@ class World:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         for process in self.processes:
-            self.later(self.random.random(), lambda process=process: self.step(process))
+            self.later(self.random.random(), partial(self.step, process))
         self.later(PATROL_INTERVAL_S, self.patrol)
 
     def later(self, seconds: float, event: Callable[[], None]) -> None:
@@ -135,7 +136,7 @@ def test_what_killed_processes_held_is_free_within_two_seconds() -> None:
     world.run(10.0)
     holders = [process for process in world.processes if process.size > 0][:25]
     for process in holders:
-        world.later(world.random.random(), lambda process=process: world.kill(process))
+        world.later(world.random.random(), partial(world.kill, process))
     world.run(5.0)
     assert len(world.freed_after) == len(holders)
     assert SILENT_S - 0.25 < max(world.freed_after) < 2.0

@@ -97,7 +97,8 @@ def test_timeouts_weigh_more(weight: int, enough: int) -> None:
     breaker = _breaker(BreakerPolicy(failures_max=5, timeout_weight=weight))
     for _ in range(enough - 1):
         _fail(breaker, timed_out=True)
-    assert breaker.state is State.CLOSED
+    before = breaker.state
+    assert before is State.CLOSED
     _fail(breaker, timed_out=True)
     assert breaker.state is State.OPEN
 
@@ -129,7 +130,8 @@ def test_a_probe_that_fails_opens_it_again() -> None:
     breaker = _opened(replace(_POLICY, successes_needed=2))
     _succeed(breaker, 1.0)
     _fail(breaker, 1.0)
-    assert breaker.state is State.OPEN
+    failed = breaker.state
+    assert failed is State.OPEN
     _succeed(breaker, 3.0)
     assert breaker.state is State.HALF_OPEN
 
@@ -162,8 +164,7 @@ def test_late_results_change_nothing() -> None:
     for ticket in out[5:50]:
         breaker.failed(ticket, pause_s * 0.9)
     breaker.succeeded(out[50], pause_s * 0.9)
-    assert breaker.state is State.OPEN
-    assert breaker.retry_after_s(0.0) == pause_s
+    assert (breaker.state, breaker.retry_after_s(0.0)) == (State.OPEN, pause_s)
     _succeed(breaker, pause_s)
     for ticket in out[51:]:
         breaker.failed(ticket, pause_s)

@@ -77,7 +77,7 @@ def _unavailable() -> ActorUnavailableError:
 
 
 def _failed(cause: BaseException) -> RayTaskError:
-    return RayTaskError("work", "a traceback of another process", cause)
+    return RayTaskError("work", "a traceback of another process", cause)  # type: ignore[no-untyped-call]
 
 
 async def test_an_answer_is_returned_and_the_handle_kept() -> None:

@@ -17,7 +17,8 @@ def test_the_ramp_ends_at_the_first_step_past_the_knee() -> None:
 
 def test_the_peak_may_lie_before_the_last_step() -> None:
     """A gateway that does less when more is asked is measured by what it can do."""
-    found = climb(RAMP, {100: 100.0, 200: 190.0, 400: 60.0}.__getitem__)
+    served: dict[float, float] = {100: 100.0, 200: 190.0, 400: 60.0}
+    found = climb(RAMP, served.__getitem__)
     assert found.peak_per_s == 190
     assert found.has_found_knee
 
@@ -31,7 +32,8 @@ def test_a_knee_that_is_out_of_reach_is_not_found() -> None:
 
 def test_a_ramp_that_starts_past_the_knee_goes_down() -> None:
     """A gateway that collapses at the first rate is asked for less until it serves that, and the peak is there."""
-    found = climb(RAMP, {100: 20.0, 50: 30.0, 25: 25.0}.__getitem__)
+    served: dict[float, float] = {100: 20.0, 50: 30.0, 25: 25.0}
+    found = climb(RAMP, served.__getitem__)
     assert [step.offered_per_s for step in found.steps] == [100, 50, 25]
     assert found.has_found_knee
     assert found.peak_per_s == 30
