@@ -1,4 +1,4 @@
-"""Ray's command line, with a control store that comes back by itself.
+"""Ray's command line, with a control store that comes back by itself and without a server for Ray's clients.
 
 `ray start --block` looks once a second which of its processes have died, and ends the whole of Ray if one has, the
 control store among them: with it go all replicas, for a process that held no payment. Here the control store alone is
@@ -70,6 +70,9 @@ def main() -> None:
     """Run Ray's command line with the arguments of this program."""
     keeper = ControlStoreKeeper(Node.dead_processes, Deaths())
     Node.dead_processes = lambda node: keeper.dead_processes(node)  # type: ignore[method-assign]
+    # It serves drivers on other machines, and `ray start` has no option to leave it out. Nobody here is its client, it
+    # listens beyond loopback, and its start takes 0.8 s of a processor.
+    Node.start_ray_client_server = lambda _: None  # type: ignore[method-assign]
     # The script `ray` beside our Python, but found by import: it works in any kind of installation.
     from ray.scripts.scripts import main as ray
 
