@@ -29,3 +29,11 @@ def test_easypay_up_loads_no_other_command() -> None:
     modules = _loaded("from cluster.cli.app import command_line; command_line('up')")
     assert "cluster.launcher" in modules
     assert _within(modules, ("ray", "sqlalchemy", "alembic", "aiohttp", "sqlglot")) == []
+
+
+def test_the_head_loads_nothing_of_serve() -> None:
+    """Ray's whole command line would, and workers and the driver wait for the head."""
+    leave_out = "from cluster.control_store import leave_out_unused_commands; leave_out_unused_commands()"
+    modules = _loaded(f"{leave_out}; import ray.scripts.scripts")
+    assert "ray.scripts.scripts" in modules
+    assert _within(modules, ("ray.serve", "fastapi", "pandas", "pyarrow")) == ["ray.serve.scripts"]
