@@ -86,8 +86,8 @@ def main() -> None:
 def leave_out_unused_commands() -> None:
     """Have Ray's command line do without what `ray start` does not need: Serve above all, and pandas with it.
 
-    They are 1.0 s of the 1.3 s of a processor that it takes to load, and the head waits for it. Ray goes on where one of
-    them cannot be imported; None is Python's way to say that a module cannot.
+    They are 1.0 s of the 1.3 s of a processor that it takes to load, and the head waits for it. Ray goes on where one
+    of them cannot be imported; None is Python's way to say that a module cannot.
     """
     for name in _UNUSED_COMMANDS:
         sys.modules[name] = None  # type: ignore[assignment]
