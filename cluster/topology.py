@@ -36,9 +36,10 @@ from cluster.composition import (
 from cluster.monitor_composition import monitor_memory, monitor_rules, monitor_sinks, start_collecting
 from cluster.process_logs import logged
 from cluster.process_reports import start_breaker_board
+from cluster.scheduler_composition import open_task_database, task_registry
 from cluster.settings import Settings
 from cluster.supervisor import ActorGroup
-from cluster.task_composition import open_task_database, task_registry, task_services, task_tracer
+from cluster.task_composition import task_services, task_tracer
 from serve_app.caching.models import REDIS_MODELS
 from serve_app.domain.ids import new_id
 from serve_app.incident import describe_briefly
