@@ -25,10 +25,10 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, HTTPOptions
 
 from cluster.bootstrapping import WHEN_INPUT_ENDS
-from cluster.cache_composition import cache_rings
 from cluster.cli.client import is_ready
 from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config, gateway_name
 from cluster.private_file import write_private
+from cluster.ring_composition import cache_rings
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings, runs_on_one_machine
 from cluster.supervisor import start_supervisor
 from cluster.topology import SUPERVISOR_NAME, cache_shards, desired_actors

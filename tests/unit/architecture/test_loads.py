@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import cloudpickle
+
+from actors.breaker.actor import BREAKER_BOARD_NAME
+from actors.cache.sharding.keeper_actor import RING_KEEPER_NAME
+from actors.cache.sharding.stored import SHARD_PREFIX
+from actors.optimizer.client import OPTIMIZER_NAME
+from actors.pool.actor import POOL_MANAGER_NAME
+from actors.runtime.spec import ActorSpec
+from actors.scheduler.client import SCHEDULER_NAME
+from cluster.settings import Settings
+from cluster.topology import cache_shards, desired_actors
 
 _ROOT = Path(__file__).parents[3]
+
+_SERVE = ("ray.serve", "fastapi", "pandas")
+_SERVICES = ("serve_app.services", "serve_app.app", "starlette", "aiohttp")
 
 
 def _loaded(program: str) -> set[str]:
@@ -37,3 +55,34 @@ def test_the_head_loads_nothing_of_serve() -> None:
     modules = _loaded(f"{leave_out}; import ray.scripts.scripts")
     assert "ray.scripts.scripts" in modules
     assert _within(modules, ("ray.serve", "fastapi", "pandas", "pyarrow")) == ["ray.serve.scripts"]
+
+
+def _specs() -> Iterator[ActorSpec]:
+    settings = Settings(database_url="postgresql://app@db/x", api_key_pepper="p" * 32)
+    yield from desired_actors(settings)
+    shards = cache_shards(settings)
+    assert shards is not None
+    yield shards.member(f"{SHARD_PREFIX}0")
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        (BREAKER_BOARD_NAME, ("redis", "sqlglot", *_SERVICES)),
+        (POOL_MANAGER_NAME, ("redis", "sqlglot", "opentelemetry.sdk", *_SERVICES)),
+        (RING_KEEPER_NAME, ("redis", "sqlglot", "opentelemetry.sdk", *_SERVICES)),
+        (SCHEDULER_NAME, ("redis", "sqlglot", "opentelemetry.sdk", *_SERVICES)),
+        (OPTIMIZER_NAME, ("redis", "opentelemetry.sdk", *_SERVICES)),
+        (f"{SHARD_PREFIX}0", ("sqlglot", *_SERVICES)),
+    ],
+)
+def test_an_actor_loads_what_it_uses(name: str, others: tuple[str, ...]) -> None:
+    """Its class and its arguments, as Ray has its process load them, bring in nothing of these."""
+    (spec,) = (spec for spec in _specs() if spec.name == name)
+    modules = _loaded(_that_loads(spec.actor_class, spec.arguments))
+    assert spec.actor_class.__module__ in modules
+    assert _within(modules, _SERVE + others) == []
+
+
+def _that_loads(*what: Any) -> str:
+    return f"import pickle; pickle.loads(bytes.fromhex({cloudpickle.dumps(what).hex()!r}))"
