@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,10 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, HTTPOptions
 
 from cluster.bootstrapping import WHEN_INPUT_ENDS
-from cluster.cache_composition import cache_rings
 from cluster.cli.client import is_ready
 from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config, gateway_name
 from cluster.private_file import write_private
+from cluster.ring_composition import cache_rings
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings, runs_on_one_machine
 from cluster.supervisor import start_supervisor
 from cluster.topology import SUPERVISOR_NAME, cache_shards, desired_actors
@@ -64,7 +65,9 @@ def main() -> None:
             log_to_driver=False,
             logging_level=logging.WARNING,
         )
-    with _step("actors run"):
+    # Neither needs the other, and each leaves a processor idle while it waits.
+    with _step("actors and Serve run"), ThreadPoolExecutor(1) as beside:
+        serve_starts = beside.submit(_start_serve, settings)
         start_supervisor(
             desired_actors(settings),
             cache_shards(settings),
@@ -72,8 +75,10 @@ def main() -> None:
             ACTOR_NAMESPACE,
             within_s=_ACTORS_WITHIN_S,
         )
+        serve_starts.result()
     with _step("gateway is deployed"):
-        _deploy(settings)
+        application = gateway(gateway_config, replicas=scaling_of(settings))
+        serve.run(application, name=APPLICATION, route_prefix="/")
     url = _url(settings)
     with _step("gateway serves"):
         _wait_until_ready(url)
@@ -135,13 +140,11 @@ async def _key(settings: Settings, scopes: list[str], kept: str | None) -> str:
     return (await create_key(url, pepper, merchant=_DEFAULT_MERCHANT, scopes=scopes)).api_key
 
 
-def _deploy(settings: Settings) -> None:
+def _start_serve(settings: Settings) -> None:
     # Replicas listen there too. On one machine HAProxy alone is public; on several, each one's HAProxy sends requests
     # to the replicas of all, and the firewall keeps others from them.
     host = "127.0.0.1" if runs_on_one_machine() or not settings.listens_publicly else "0.0.0.0"
     serve.start(http_options=HTTPOptions(host=host, port=settings.http_port, keep_alive_timeout_s=60))
-    application = gateway(gateway_config, replicas=scaling_of(settings))
-    serve.run(application, name=APPLICATION, route_prefix="/")
 
 
 def scaling_of(settings: Settings) -> int | AutoscalingConfig:

@@ -1,4 +1,4 @@
-"""What the cache's shards and the keeper of their ring need."""
+"""What the cache's shards need beside their ring."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from cluster.process_reports import report_process
 from cluster.redis_breakers import ToldRedisLevel
 from cluster.settings import load_settings
 from serve_app.caching.epochs import StoredEpochs
-from serve_app.caching.rings import StoredRings
 from serve_app.caching.sink import StoredSink
 from serve_app.write_behind import APPLIERS
 
@@ -22,11 +21,6 @@ from serve_app.write_behind import APPLIERS
 def cache_epochs(shard: str) -> StoredEpochs:
     """Return the epochs of a shard of that name."""
     return StoredEpochs(database_url, shard)
-
-
-def cache_rings(gateway: str) -> StoredRings:
-    """Return the ring of cache shards of a gateway."""
-    return StoredRings(database_url, gateway)
 
 
 def cache_level() -> RedisLevel | None:

@@ -43,10 +43,8 @@ class RayPorts:
     control_store: int
     dashboard: int
     dashboard_agent: int
-    client: int
     metrics: int
     dashboard_metrics: int
-    autoscaler_metrics: int
 
     @classmethod
     def choose(cls, book: PortBook) -> RayPorts:
@@ -151,7 +149,6 @@ class RayHead:
             "dashboard-port": ports.dashboard,
             "dashboard-agent-listen-port": ports.dashboard_agent,
             "metrics-export-port": ports.metrics,
-            "ray-client-server-port": ports.client,
             "temp-dir": self.folder,
             "num-cpus": logical_cpus(os.cpu_count() or 1, self._settings.most_replicas),
             "object-store-memory": _OBJECT_STORE_BYTES,
@@ -159,7 +156,8 @@ class RayHead:
         }
         arguments = [f"--{name}={value}" for name, value in options.items()]
         ray = [sys.executable, "-m", "cluster.control_store"]
-        return [*ray, "start", "--head", "--block", "--disable-usage-stats", *arguments]
+        # The monitor is that of Ray's autoscaler, which has no machine to add here.
+        return [*ray, "start", "--head", "--block", "--disable-usage-stats", "--no-monitor", *arguments]
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -170,7 +168,6 @@ class RayHead:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "RAY_AUTH_TOKEN_PATH": str(self._data.ray_token_file),
             "DASHBOARD_METRIC_PORT": str(self._ports.dashboard_metrics),
-            "AUTOSCALER_METRIC_PORT": str(self._ports.autoscaler_metrics),
             SETTINGS_FILE_VARIABLE: str(self._data.settings_file),
             # On disk, so that a control store that is started again knows of every node and actor.
             "RAY_gcs_storage": "rocksdb",

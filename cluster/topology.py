@@ -24,7 +24,7 @@ from actors.scheduler.actor import TaskSchedulerActor
 from actors.scheduler.client import SCHEDULER_NAME
 from actors.scheduler.definition import Kind
 from actors.scheduler.worker_actor import TaskWorkerActor, worker_names
-from cluster.cache_composition import cache_epochs, cache_level, cache_rings, cache_write_behind
+from cluster.cache_composition import cache_epochs, cache_level, cache_write_behind
 from cluster.composition import (
     ACTOR_NAMESPACE,
     database_servers,
@@ -36,9 +36,11 @@ from cluster.composition import (
 from cluster.monitor_composition import monitor_memory, monitor_rules, monitor_sinks, start_collecting
 from cluster.process_logs import logged
 from cluster.process_reports import start_breaker_board
+from cluster.ring_composition import cache_rings
+from cluster.scheduler_composition import open_task_database, task_registry
 from cluster.settings import Settings
 from cluster.supervisor import ActorGroup
-from cluster.task_composition import open_task_database, task_registry, task_services, task_tracer
+from cluster.task_composition import task_services, task_tracer
 from serve_app.caching.models import REDIS_MODELS
 from serve_app.domain.ids import new_id
 from serve_app.incident import describe_briefly

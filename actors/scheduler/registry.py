@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Generic, Protocol, TypedDict, TypeVar, Unpack, get_type_hints, overload
 
 from pydantic import TypeAdapter
@@ -109,16 +110,21 @@ def _define(name: str, function: Callable[..., Any], kind: Kind, limits: Limits)
     if not given <= len(parameters) <= given + 1:
         raise ValueError(f"{name}: the function takes {', '.join(parameters) or 'nothing'}")
     takes_arguments = len(parameters) > given
-    hints = get_type_hints(function)
-    if takes_arguments and parameters[-1] not in hints:
+    if takes_arguments and parameters[-1] not in function.__annotations__:
         raise ValueError(f"{name}: {parameters[-1]} has no annotation")
     schedule = _schedule(name, limits)
-    type_: Any = hints[parameters[-1]] if takes_arguments else None
+    type_: Any = _type_of(parameters[-1], function) if takes_arguments else None
     if schedule is not None and takes_arguments and type_ is not datetime:
         raise ValueError(f"{name}: {parameters[-1]} of a function that runs by itself is the datetime it was due")
     adapter: TypeAdapter[Any] = TypeAdapter(type_)
     rest: dict[str, Any] = {key: value for key, value in limits.items() if key not in ("cron", "every_s")}
     return TaskDefinition(name, function, adapter, takes_arguments, kind, schedule=schedule, **rest)
+
+
+def _type_of(parameter: str, function: Callable[..., Any]) -> Any:
+    """Return what a parameter is annotated with. Only its names have to be there, not those of the services' types."""
+    alone = SimpleNamespace(__annotations__={parameter: function.__annotations__[parameter]})
+    return get_type_hints(alone, function.__globals__)[parameter]
 
 
 def _schedule(name: str, limits: Limits) -> Schedule | None:

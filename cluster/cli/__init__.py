@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from cluster.cli.app import app
+import sys
+
+from cluster.cli.app import command_line
 
 
 def main() -> None:
     """Run the command that the arguments name."""
-    app()
+    command_line(sys.argv[1] if len(sys.argv) > 1 else None)()
 
 
-__all__ = ["app", "main"]
+__all__ = ["command_line", "main"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import structlog
 
 from actors.scheduler.registry import Run
 from actors.scheduler.task import Priority
-from serve_app.services import Services
 from serve_app.tasks.registry import registry
+
+if TYPE_CHECKING:
+    from serve_app.services import Services
 
 _logger = structlog.get_logger(__name__)
 

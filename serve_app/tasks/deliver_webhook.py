@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from actors.scheduler.registry import Run
 from actors.scheduler.retry import Retry, RetryPolicy
-from serve_app.services import Services
 from serve_app.tasks.registry import registry
 from serve_app.webhooks.rows import DeliveryKey
+
+if TYPE_CHECKING:
+    from serve_app.services import Services
 
 # The schedule of tries is the slice's own, and says when each is. This is for what keeps the task itself from its
 # work, such as a database that is away; it must never end before the schedule does.

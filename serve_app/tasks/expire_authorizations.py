@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import structlog
 
 from actors.scheduler.registry import Run
 from actors.scheduler.task import Priority
 from serve_app.expiry.authorizations import PAGE_MAX, PAGES_MAX
-from serve_app.services import Services
 from serve_app.tasks.registry import registry
+
+if TYPE_CHECKING:
+    from serve_app.services import Services
 
 _logger = structlog.get_logger(__name__)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from actors.scheduler.registry import Run
 from actors.scheduler.task import Priority
-from serve_app.services import Services
 from serve_app.tasks.registry import registry
 from serve_app.webhooks.redelivery import RedeliveryOrder
+
+if TYPE_CHECKING:
+    from serve_app.services import Services
 
 _TIMEOUT_S = 600.0
 

@@ -1,9 +1,16 @@
-"""The functions that the scheduler runs for the gateway: each is in a module of its own, and registers itself here."""
+"""The functions that the scheduler runs for the gateway: each is in a module of its own, and registers itself here.
+
+What they work with is a type to them, no import: the scheduler knows the functions, and has no services.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from actors.scheduler.registry import Registry
-from serve_app.services import Services
+
+if TYPE_CHECKING:
+    from serve_app.services import Services
 
 registry: Registry[Services] = Registry()
 

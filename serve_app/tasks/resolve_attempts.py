@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -10,9 +11,10 @@ from actors.runtime.errors import ActorError
 from actors.scheduler.registry import Run
 from actors.scheduler.retry import RetryPolicy
 from actors.scheduler.task import Priority
-from serve_app.services import Services
 from serve_app.tasks.registry import registry
-from serve_app.tasks.resolver import SWEEP_MAX
+
+if TYPE_CHECKING:
+    from serve_app.services import Services
 
 _logger = structlog.get_logger(__name__)
 
@@ -40,8 +42,7 @@ async def resolve_attempts(run: Run[Services]) -> None:
     while loop.time() < ends_at:
         full = False
         try:
-            swept = await run.services.resolver.sweep()
-            full = swept.found == SWEEP_MAX and swept.concluded > 0
+            full = (await run.services.resolver.sweep()).is_full
         except ActorError as away:
             _logger.info("open attempts cannot be looked for", reason=str(away))
         if not full:

@@ -39,8 +39,7 @@ from serve_app.refunds.repository import RefundRepository
 
 _logger = structlog.get_logger(__name__)
 
-SWEEP_MAX = 200
-"""Attempts of one sweep; the next one follows at once when a sweep was full."""
+_SWEEP_MAX = 200
 _AT_ONCE_MAX = 32
 _ASK_TIMEOUT_S = 5.0
 _ASK_AGAIN_S = 1.0
@@ -54,6 +53,11 @@ class Swept:
 
     found: int
     concluded: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more, and the next one should follow at once."""
+        return self.found == _SWEEP_MAX and self.concluded > 0
 
 
 class Resolver:
@@ -82,7 +86,7 @@ class Resolver:
         Raises:
             Unavailable: the database is away; repeat later.
         """
-        overdue = await self._attempts.list_overdue(SWEEP_MAX)
+        overdue = await self._attempts.list_overdue(_SWEEP_MAX)
         concluded = await asyncio.gather(*(self._resolve_one(attempt) for attempt in overdue))
         return Swept(len(overdue), sum(concluded))
 

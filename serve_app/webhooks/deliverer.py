@@ -13,11 +13,11 @@ from serve_app.domain.errors import WebhooksNotConfigured
 from serve_app.domain.ids import new_id
 from serve_app.webhooks.deliveries import DeliveryRepository
 from serve_app.webhooks.message import Event
+from serve_app.webhooks.reply import Reply
 from serve_app.webhooks.repository import EndpointRepository
 from serve_app.webhooks.rows import DeliveryKey, DueDelivery, Target, TryRow
 from serve_app.webhooks.schedule import FAILING_FOR_S
 from serve_app.webhooks.secrets import SecretBox
-from serve_app.webhooks.sender import Reply
 from serve_app.webhooks.verdict import DeliveryStatus, DisabledReason, FailureReason, Verdict, judge
 from serve_app.webhooks.views import encode_endpoint
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import aiohttp
@@ -15,6 +14,7 @@ from serve_app.domain.cards import contains_card_number
 from serve_app.tracing.outgoing import HEADER, outgoing_traceparent
 from serve_app.webhooks.guard import AddressGuard, ForbiddenAddress
 from serve_app.webhooks.message import Event
+from serve_app.webhooks.reply import Reply
 from serve_app.webhooks.secrets import signatures
 
 TIMEOUT_S = 15.0
@@ -25,17 +25,6 @@ _CONNECTIONS_MAX = 1024
 _IDLE_S = 10.0
 _SENDS_MAX = 2
 _HIDDEN = "(hidden)"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came of a try: the receiver's answer with its first bytes, or the error that stood in its place."""
-
-    duration_ms: int
-    code: int | None = None
-    body: str | None = None
-    retry_after: str | None = None
-    error: str | None = None
 
 
 class WebhookSender:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from serve_app.webhooks.reply import Reply
 from serve_app.webhooks.schedule import FAILING_FOR_S, pause_s, retry_after_s
-from serve_app.webhooks.sender import Reply
 
 _GONE = 410
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from typer.testing import CliRunner
 
-from cluster.cli.app import app
+from cluster.cli.app import command_line
 from tests.e2e.gateway import RunningGateway
 
 ALL_SCOPES = ("payments:read", "payments:write", "webhooks", "audit")
@@ -67,7 +67,7 @@ def new_merchant(gateway: RunningGateway, *options: str, scopes: tuple[str, ...]
     chosen = [part for scope in scopes for part in ("--scope", scope)]
     words = ("keys", "create", "--merchant", name, *chosen, *options, "--json", "--data-dir", str(gateway.data_dir))
     # In this process: most tests make a merchant, and a program of its own takes longer to start than they last.
-    made = CliRunner().invoke(app, words)
+    made = CliRunner().invoke(command_line(), words)
     assert made.exit_code == 0, made.output
     key = json.loads(made.stdout)
     with Merchant(gateway.url, key["api_key"], key["id"]) as merchant:

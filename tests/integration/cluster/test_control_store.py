@@ -56,6 +56,10 @@ class Head:
         found = [each.pid for each in marked_processes(self.instance) if GCS_SERVER_EXECUTABLE in each.cmdline()]
         return found[0] if found else 0
 
+    def has_client_server(self) -> bool:
+        """Whether it serves drivers on other machines."""
+        return any("ray.util.client.server" in each.cmdline() for each in marked_processes(self.instance))
+
 
 def _until(holds: Callable[[], bool]) -> float:
     """Wait until it holds, and return after how many seconds it did."""
@@ -86,8 +90,7 @@ def head() -> Iterator[Head]:
     folder, instance, port = tempfile.mkdtemp(prefix="epc-", dir="/tmp"), f"test-{uuid.uuid4().hex}", free_port()
     options = {
         "port": port, "temp-dir": folder, "num-cpus": 2, "include-dashboard": "false", "node-ip-address": "127.0.0.1",
-        "dashboard-agent-listen-port": free_port(), "ray-client-server-port": free_port(),
-        "object-store-memory": 100_000_000,
+        "dashboard-agent-listen-port": free_port(), "object-store-memory": 100_000_000,
     }  # fmt: skip
     command = [sys.executable, "-m", "cluster.control_store", "start", "--head", "--block", "--disable-usage-stats"]
     # Else a token that lies in the user's folder would be asked for.
@@ -111,7 +114,9 @@ def head() -> Iterator[Head]:
 
 
 def test_a_killed_control_store_comes_back_and_knows_what_it_knew(head: Head) -> None:
-    """The rest of Ray lives on, an actor with its state; and what needs the control store works again."""
+    """The rest of Ray lives on, an actor with its state; and what needs the control store works again. There is no
+    server for Ray's clients, which `ray start` alone would start."""
+    assert not head.has_client_server()
     ray.init(f"[::ffff:{head.address.partition(':')[0]}]:{head.address.partition(':')[2]}", log_to_driver=False,
              configure_logging=False, namespace="n")  # fmt: skip
     made: Any = ray.remote(Counter).options(name="before", lifetime="detached", num_cpus=0).remote()

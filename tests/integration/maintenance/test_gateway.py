@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from actors.pool.faults import DRIVER_ERRORS
 from actors.scheduler.registry import Run
-from cluster.cli.app import app
+from cluster.cli.app import command_line
 from serve_app.domain.ids import new_id
 from serve_app.http.operation import Call
 from serve_app.http.response import Response
@@ -109,7 +109,7 @@ def test_whose_sessions_are_ours_follows_from_the_urls() -> None:
 
 def _command(folder: Path, url: str, *options: str) -> Result:
     environment = {"DATABASE_URL": url, "API_KEY_PEPPER": PEPPER.decode()}
-    return CliRunner().invoke(app, ["db", "maintain", "--data-dir", str(folder), *options], env=environment)
+    return CliRunner().invoke(command_line(), ["db", "maintain", "--data-dir", str(folder), *options], env=environment)
 
 
 def test_a_person_sees_and_does_it(maintained: TestPostgres, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from cluster.cli.app import app
+from cluster.cli.app import command_line
 from tests.support.postgres import TestPostgres
 
 _RUNNER = CliRunner()
@@ -38,7 +38,7 @@ async def _prepare(server: TestPostgres) -> None:
 
 
 def _run(*arguments: str) -> str:
-    result = _RUNNER.invoke(app, ["db", *arguments])
+    result = _RUNNER.invoke(command_line(), ["db", *arguments])
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -61,7 +61,8 @@ def test_advice_then_application_then_undoing(url: str) -> None:
     assert created[0]["index_name"] not in {each["index"] for each in _indexes(url)}
     entries = json.loads(_run("journal", "--database-url", url, "--json"))["data"]
     assert entries[0]["action"] == "undone"
-    assert _RUNNER.invoke(app, ["db", "journal", "--database-url", url, "--undo", str(created[0]["id"])]).exit_code == 1
+    again = ["db", "journal", "--database-url", url, "--undo", str(created[0]["id"])]
+    assert _RUNNER.invoke(command_line(), again).exit_code == 1
 
 
 def _indexes(url: str) -> list[dict[str, object]]:
@@ -71,6 +72,6 @@ def _indexes(url: str) -> list[dict[str, object]]:
 
 def test_a_database_that_cannot_be_reached_ends_the_command(url: str, server: TestPostgres) -> None:
     """With a message and no traceback."""
-    result = _RUNNER.invoke(app, ["db", "indexes", "--database-url", url.replace(str(server.port), "1")])
+    result = _RUNNER.invoke(command_line(), ["db", "indexes", "--database-url", url.replace(str(server.port), "1")])
     assert result.exit_code == 1
     assert "Traceback" not in result.output

@@ -14,11 +14,11 @@ from serve_app.domain.ids import Prefix
 from serve_app.webhooks.deliverer import Again, Deliverer
 from serve_app.webhooks.deliveries import DeliveryRepository
 from serve_app.webhooks.message import Event
+from serve_app.webhooks.reply import Reply
 from serve_app.webhooks.repository import EndpointChange, EndpointRepository
 from serve_app.webhooks.rows import DeliveryKey
 from serve_app.webhooks.schedule import FAILING_FOR_S, JITTER, STEPS_S, TRIES_MAX
 from serve_app.webhooks.secrets import SecretBox
-from serve_app.webhooks.sender import Reply
 from tests.integration.webhooks.conftest import Shop, uuid_of
 from tests.support.gateway_services import WEBHOOK_KEY
 from tests.support.webhook_receiver import Answer, failing, receiving

@@ -16,8 +16,9 @@ import pytest
 
 from serve_app.webhooks.guard import AddressGuard, Lookup
 from serve_app.webhooks.message import Event
+from serve_app.webhooks.reply import Reply
 from serve_app.webhooks.secrets import new_secret
-from serve_app.webhooks.sender import ANSWER_KEPT_BYTES, Reply, WebhookSender
+from serve_app.webhooks.sender import ANSWER_KEPT_BYTES, WebhookSender
 from tests.support.certificates import certify
 from tests.support.ports import free_port
 from tests.support.stream_server import stream_server

@@ -16,7 +16,7 @@ from actors.monitor.monitor import Monitor
 from actors.runtime.clock import ManualClock
 from cluster.cli import status as status_command
 from cluster.cli import top
-from cluster.cli.app import app
+from cluster.cli.app import command_line
 from cluster.cli.client import Answer
 from cluster.cli.overview_screen import away, bar, draw, spark
 from serve_app.monitoring.names import HTTP_DURATION, HTTP_REQUESTS, STAGE_DURATION
@@ -197,7 +197,7 @@ def test_lines_and_bars_are_to_scale() -> None:
 
 def test_nothing_runs_is_said_at_once(tmp_path: Any) -> None:
     """With the exit status of a fault."""
-    done = CliRunner().invoke(app, ["top", "--once", "--data-dir", str(tmp_path)])
+    done = CliRunner().invoke(command_line(), ["top", "--once", "--data-dir", str(tmp_path)])
     assert done.exit_code == 1
     assert "No gateway runs" in done.output
 
@@ -224,7 +224,7 @@ def test_top_goes_on_while_the_gateway_is_away(monkeypatch: pytest.MonkeyPatch, 
         return found
 
     monkeypatch.setattr(top, "look", look)
-    done = CliRunner().invoke(app, ["top", "--every", "0.2", *options])
+    done = CliRunner().invoke(command_line(), ["top", "--every", "0.2", *options])
     assert (done.exit_code, list(looks)) == (0, [])
     if options:
         lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from serve_app.webhooks.reply import Reply
 from serve_app.webhooks.schedule import FAILING_FOR_S, STEPS_S, TRIES_MAX
-from serve_app.webhooks.sender import Reply
 from serve_app.webhooks.verdict import DeliveryStatus, DisabledReason, FailureReason, Verdict, judge
 
 _NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
