@@ -85,4 +85,5 @@ def test_an_actor_loads_what_it_uses(name: str, others: tuple[str, ...]) -> None
 
 
 def _that_loads(*what: Any) -> str:
-    return f"import pickle; pickle.loads(bytes.fromhex({cloudpickle.dumps(what).hex()!r}))"
+    sent: bytes = cloudpickle.dumps(what)  # type: ignore[no-untyped-call]
+    return f"import pickle; pickle.loads(bytes.fromhex({sent.hex()!r}))"
