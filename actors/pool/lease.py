@@ -91,6 +91,7 @@ class LeasedPool:
         self._wanted_now = want
         self._observed_at = float("-inf")
         self._asked_at = 0.0
+        self._connect_until = float("inf")
         self._told_at = float("-inf")
         self._granted = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -173,7 +174,7 @@ class LeasedPool:
             self.pool.resize(0)
             self.pool.renew()
             return
-        self._asked_at = asked_at
+        self._asked_at, self._connect_until = asked_at, asked_at + renewed.connect_s
         if figures is not None:
             self._told_at = asked_at
         self.pool.resize(renewed.size, asyncio.get_running_loop().time() + renewed.held_s)
@@ -194,7 +195,7 @@ class LeasedPool:
         answer = await self._manager.request(self._holder, max(1, self._wanted_now))
         if isinstance(answer, Wait):
             return answer.retry_after_s
-        self._lease, self._asked_at = answer, asked_at
+        self._lease, self._asked_at, self._connect_until = answer, asked_at, asked_at + answer.connect_s
         self.pool.resize(answer.size, asyncio.get_running_loop().time())
         self._granted.set()
         return self._interval_s
@@ -204,7 +205,8 @@ class LeasedPool:
             return await self._dial(self._name)
         await self._revalidate()
         lease = self._lease
-        if lease is None:
+        if lease is None or self._clock.monotonic() >= self._connect_until:
+            # Another cluster may be ending the connections of this one: none may follow.
             raise Unavailable(RESOURCE, NOT_LEASED, RETRY_AFTER_S)
         connection = await self._dial(lease.lease_id)
         try:
