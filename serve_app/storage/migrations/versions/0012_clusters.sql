@@ -20,8 +20,8 @@ COMMENT ON COLUMN clusters.reign IS 'The time in which it is alone, by its numbe
 
 -- Numbers rise for ever, also where all clusters are gone.
 CREATE TABLE cluster_numbers (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
-    last bigint NOT NULL
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    last    bigint NOT NULL
 );
 INSERT INTO cluster_numbers (last) VALUES (0);
 
