@@ -276,10 +276,11 @@ async def _come_or_go(draw: random.Random, world: World) -> None:
     cluster.start()
 
 
+@pytest.mark.parametrize("keys", [6, 60])
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_no_read_goes_back_in_time(seed: int) -> None:
+def test_no_read_goes_back_in_time(seed: int, keys: int) -> None:
     """A minute of reads and writes through both."""
-    history, _ = run_virtually(simulate_two(seed))
+    history, _ = run_virtually(simulate_two(seed, keys=keys))
     assert history.violations() == []
     assert history.read_count > 1_000
 

@@ -29,7 +29,7 @@ class Cluster:
         self.sure = True
         self.was_dropped = False
 
-    def beat(self, *, sent_s_ago: float = 0.0) -> int:
+    def beat(self, *, sent_s_ago: float = 0.0, heard: bool = True) -> int:
         """Beat, twice where it joins; return the share."""
         sent_at, share, is_new = self._place.now - sent_s_ago, 0, False
 
@@ -44,6 +44,8 @@ class Cluster:
             return beat
 
         members = self._place.table.beat(self.name, "life", decide)
+        if not heard:
+            return share
         self.membership.stored(members, share, sent_at)
         return self.beat() if is_new else share
 
@@ -232,3 +234,11 @@ def test_what_may_be_out_under_unknown_leases_is_held() -> None:
     again.sure = True
     again.beat()
     assert second.beat() == 25
+
+
+def test_caches_are_silent_from_the_moment_in_which_another_is_seen() -> None:
+    """Also where it is not heard that the beat was stored."""
+    place, first = alone()
+    Cluster(place, "b").beat()
+    first.beat(heard=False)
+    assert first.reign is None
