@@ -11,10 +11,11 @@ import os
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from aiohttp import ClientSession
 
@@ -37,6 +38,8 @@ _SECONDS = float(os.environ.get("EASYPAY_TEST_SECONDS", "20"))
 _BUDGET = 24
 _PAYMENTS, _READERS, _WRITERS = 30, 6, 4
 _ALONE_AGAIN_WITHIN_S = 30.0
+
+Leave = Callable[[RunningGateway], Awaitable[None]]
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +139,19 @@ async def _until_near(near: NearReads) -> float:
     return loop.time() - began
 
 
-async def _come_and_go(folders: tuple[Path, Path], environment: dict[str, str], server: TestPostgres) -> None:
+async def _killed(gateway: RunningGateway) -> None:
+    """End everything of a gateway at once: it does not sign off."""
+    launcher = psutil.Process(int(gateway.facts["pid"]))
+    everything = [*launcher.children(recursive=True), launcher]
+    for process in everything:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    await asyncio.to_thread(psutil.wait_procs, everything, 20)
+
+
+async def _come_and_go(
+    folders: tuple[Path, Path], environment: dict[str, str], server: TestPostgres, leave: Leave
+) -> None:
     seed, loop = printed_seed(), asyncio.get_running_loop()
     history, connections = History(), Connections(server.url())
     first = await _start(folders[0], environment)
@@ -166,7 +181,7 @@ async def _come_and_go(folders: tuple[Path, Path], environment: dict[str, str], 
             assert near.counts["near_hit"] == hits, "something was served from a cache"
             leaving.set()
             await shared
-        await asyncio.to_thread(down, second.data_dir)
+        await leave(second)
         back_s = await _until_near(near)
         assert [cluster["share"] for cluster in await _clusters(first)] == [_BUDGET]
         await asyncio.sleep(3)
@@ -184,10 +199,15 @@ async def _come_and_go(folders: tuple[Path, Path], environment: dict[str, str], 
         assert sum(each.answers.values()) > 0
 
 
+async def _stopped(gateway: RunningGateway) -> None:
+    await asyncio.to_thread(down, gateway.data_dir)
+
+
 @pytest.mark.timeout(_SECONDS + 280)
+@pytest.mark.parametrize("leave", [_stopped, _killed], ids=["stopped", "killed"])
 def test_a_second_gateway_comes_and_goes(
-    folders: tuple[Path, Path], environment: dict[str, str], server: TestPostgres
+    folders: tuple[Path, Path], environment: dict[str, str], server: TestPostgres, leave: Leave
 ) -> None:
     """Both together never have more connections than the budget, no read through either is stale, none fails; and the
-    first caches again once it is alone."""
-    asyncio.run(_come_and_go(folders, environment, server))
+    first caches again once it is alone: at once after a stop, and once the lease has run out of one that was killed."""
+    asyncio.run(_come_and_go(folders, environment, server, leave))

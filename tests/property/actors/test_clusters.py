@@ -30,6 +30,8 @@ class _Cluster:
         self.caches_until = 0.0
         self.caches_of: int | None = None
         self.stands_still_until = 0.0
+        self.connected_at: float | None = None
+        """when the connections are there whose making has begun"""
 
 
 class Clusters:
@@ -87,17 +89,23 @@ class Clusters:
             # The recovery: what the new manager does not adopt is ended at the server.
             cluster.open = min(cluster.open, membership.share)
             cluster.leased, cluster.knows_leases = min(cluster.leased, membership.share), True
+            cluster.connected_at = None
             return
         cluster.leased = min(wanted, membership.share)
         cluster.open = min(cluster.open, cluster.leased)
         cluster.connect_until = self.now + membership.rights_s(self.now)
 
     def connects(self, name: str, takes_s: float) -> None:
-        """Processes open all that they may; who began in time may end late."""
+        """Processes begin to open all that they may; who began in time may end late, and then closes again."""
         cluster = self.clusters[name]
-        if self.now < cluster.connect_until:
-            self.now += takes_s
-            cluster.open = max(cluster.open, cluster.leased)
+        if self.now < cluster.connect_until and cluster.connected_at is None:
+            cluster.connected_at = self.now + takes_s
+
+    def is_connected(self, name: str) -> None:
+        """What was begun is there, as far as it is still leased."""
+        cluster = self.clusters[name]
+        if cluster.connected_at is not None and cluster.connected_at <= self.now:
+            cluster.open, cluster.connected_at = max(cluster.open, cluster.leased), None
 
     def writes(self, name: str) -> None:
         """Whoever has a connection changes something: what others have cached before is stale."""
@@ -128,6 +136,7 @@ class Clusters:
             row = self.table.rows.get(member.name)
             if row is None or str(row.seen_at) != member.seen:
                 continue
+            self.is_connected(member.name)
             self.clusters[member.name].open = 0
             self.now += gap_s
             self.removed += self.table.remove(member)
@@ -173,6 +182,7 @@ def _live(clusters: Clusters, draw: Random, name: str) -> None:
             clusters.removes_the_dead(name, draw.choice([0.0, 0.0, 0.5, 11.0]))
     if chance() < 0.7:
         clusters.connects(name, draw.choice([0.0, 0.0, CONNECT_WITHIN_S - 0.1]))
+    clusters.is_connected(name)
     if chance() < 0.7:
         clusters.writes(name)
     fault = chance()
