@@ -223,8 +223,10 @@ class PoolManagerActor(Supervised):
         """Apply the limit, and enforce what ran out."""
         if self._patrol is None:
             self._patrol = asyncio.get_running_loop().create_task(self._keep_watch())
-            if self._clusters is not None:
-                self._beating = asyncio.get_running_loop().create_task(self._clusters.run())
+        if self._clusters is not None and (self._beating is None or self._beating.done()):
+            if self._beating is not None and not self._beating.cancelled():
+                _logger.error("the keeper of this cluster's place stopped", exc_info=self._beating.exception())
+            self._beating = asyncio.get_running_loop().create_task(self._clusters.run())
         self._apply_limit()
         due = self._budget.expire(self._clock.monotonic())
         if due and (self._enforcing is None or self._enforcing.done()):

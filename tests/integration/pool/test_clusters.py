@@ -126,7 +126,10 @@ async def test_a_second_cluster_gets_its_half_and_the_first_has_all_again(
 
 
 async def test_a_dead_cluster_s_connections_are_ended_before_others_have_its_share(
-    owner: asyncpg.Connection, managers: Make, pools: Callable[[PoolManagerActor], LeasedPool]
+    owner: asyncpg.Connection,
+    managers: Make,
+    pools: Callable[[PoolManagerActor], LeasedPool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its manager is silent for longer than its lease, while its processes go on with what they have."""
     watch = _Watch(owner)
@@ -135,9 +138,9 @@ async def test_a_dead_cluster_s_connections_are_ended_before_others_have_its_sha
     await pool.start()
     await watch.until(lambda: pool.pool.size == _BUDGET, 5, pool)
     held = [await pool.pool.take(1) for _ in range(_BUDGET)]
-    # It goes on renewing leases: only its beats are missing.
-    assert first._beating is not None
-    first._beating.cancel()
+    # It goes on renewing leases: only its beats are missing, for they do not arrive.
+    assert first._clusters is not None
+    monkeypatch.setattr(first._clusters._register, "beat", _lost)
     second = managers("two-b")
     await second.ensure_running()
     other = pools(second)
@@ -151,6 +154,10 @@ async def test_a_dead_cluster_s_connections_are_ended_before_others_have_its_sha
     assert watch.most == _BUDGET
     for connection in held:
         pool.pool.give_back(connection)
+
+
+async def _lost(_: object) -> list[Member]:
+    raise Unavailable("the table", "cut off", 1.0)
 
 
 def _goes_on(members: Sequence[Member]) -> Beat:
