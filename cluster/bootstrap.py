@@ -26,7 +26,8 @@ from ray.serve.config import AutoscalingConfig, HTTPOptions
 
 from cluster.bootstrapping import WHEN_INPUT_ENDS
 from cluster.cli.client import is_ready
-from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config, gateway_name
+from cluster.composition import ACTOR_NAMESPACE, compose, gateway_config
+from cluster.names import cluster_name
 from cluster.private_file import write_private
 from cluster.ring_composition import cache_rings
 from cluster.settings import SETTINGS_FILE_VARIABLE, Settings, load_settings, runs_on_one_machine
@@ -101,7 +102,7 @@ async def _migrate(settings: Settings) -> None:
     owner_url = settings.owner_url
     assert owner_url is not None, "DATABASE_URL is set"
     await upgrade(owner_url.get_secret_value(), urlsplit(config.database_url).username or "")
-    ring = cache_rings(gateway_name(settings))
+    ring = cache_rings(cluster_name(settings))
     await (ring.configure(settings.cache_shards) if settings.cache_shards > 0 else ring.switch_off())
 
 

@@ -7,6 +7,7 @@ from actors.cache.level2.journal import Journal
 from actors.cache.level2.redis_level import RedisLevel
 from actors.cache.level2.sealing import Sealer, key_from_text
 from actors.pool.client import PoolManagerClient
+from actors.pool.clusters.membership import Reign
 from actors.pool.database import Database
 from cluster.composition import ACTOR_NAMESPACE, database_url, watched
 from cluster.process_logs import set_up_logging
@@ -21,6 +22,11 @@ from serve_app.write_behind import APPLIERS
 def cache_epochs(shard: str) -> StoredEpochs:
     """Return the epochs of a shard of that name."""
     return StoredEpochs(database_url, shard)
+
+
+async def cache_reign() -> Reign:
+    """Return whether this cluster is alone on its database. Raises ``ActorError``."""
+    return await PoolManagerClient(ACTOR_NAMESPACE).reign()
 
 
 def cache_level() -> RedisLevel | None:

@@ -6,8 +6,6 @@ what it uses, and starts the sooner.
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 import ray
 
 from actors.cache.level2.sealing import derived_key, key_from_text
@@ -15,6 +13,7 @@ from actors.pool.database import Database
 from actors.pool.replicas.client import ReplicaMonitorClient
 from actors.pool.replicas.monitor import Servers
 from actors.pool.replicas.watch import ServerWatch
+from cluster.names import cluster_name, gateway_name
 from cluster.settings import Settings, load_settings, runs_on_one_machine
 from cluster.tracing_settings import tracing_config
 from serve_app.config import LIVE_PROCESSOR, TEST_PROCESSOR, GatewayConfig
@@ -63,13 +62,6 @@ def node_host() -> str:
         return "127.0.0.1"
     address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     return address
-
-
-def gateway_name(settings: Settings) -> str:
-    """Return a name that this gateway's processes share and no other gateway has: connections are told apart by it."""
-    assert settings.api_key_pepper is not None, "API_KEY_PEPPER is set"
-    pepper = settings.api_key_pepper.get_secret_value().encode()
-    return f"easypay-{blake2b(pepper, digest_size=4, person=b'gateway').hexdigest()}"
 
 
 def compose(settings: Settings) -> GatewayConfig:
@@ -121,6 +113,7 @@ def compose(settings: Settings) -> GatewayConfig:
         redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
         database_owner_url=settings.owner_url.get_secret_value() if settings.owner_url else None,
         gateway=gateway_name(settings),
+        cluster=cluster_name(settings),
         log_level=settings.log_level,
         task_retention_days=settings.task_retention_days,
         maintenance_mode=settings.maintenance_mode,

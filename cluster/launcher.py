@@ -97,8 +97,16 @@ async def _run(data: DataDir, settings: Settings, options: LaunchOptions, report
     finally:
         # What a child started and forgot, and what was cut off by the second Ctrl-C.
         end_marked(data.instance)
+        if settings.database_url is not None:
+            await _sign_off(gateway, report)
         gateway.remove_sockets()
         state.remove()
+
+
+async def _sign_off(gateway: LocalGateway, report: Reporter) -> None:
+    fault = await gateway.sign_off()
+    if fault is not None:
+        report(Notice(f"other gateways on the database find out by themselves that this one is down: {fault}"))
 
 
 def _end_leftovers(data: DataDir, report: Reporter) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from actors.pool.clusters.register import sign_off
+from actors.pool.faults import DRIVER_ERRORS
+from actors.runtime.errors import ActorError
 from cluster import bootstrapping, ray_head
 from cluster.bootstrapping import Bootstrap
 from cluster.data_dir import DataDir
@@ -19,6 +22,7 @@ from cluster.embedded.postgres_roles import Role
 from cluster.embedded.postgres_servers import REPLICAS_MAX, PrimaryFile, ServerSet, server_names
 from cluster.embedded.redis import EmbeddedRedis
 from cluster.instance import marks
+from cluster.names import cluster_name
 from cluster.ports import PortBook
 from cluster.processes import Child
 from cluster.ray_head import RayHead, RayPorts, choose_ingress_ports
@@ -51,6 +55,19 @@ class LocalGateway:
             # Ray's folder holds its logs too, and those are worth most after a start that failed.
             if folder != self.ray.folder.parent:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    async def sign_off(self) -> str | None:
+        """Tell other clusters on the database that this one is down; return why that was not done, None where it was.
+
+        Everything is down by then. They would wait for its lease to run out.
+        """
+        url = self.settings.database_url
+        assert url is not None, "it is completed"
+        try:
+            done = await sign_off(url.get_secret_value(), cluster_name(self.settings))
+        except (ActorError, OSError, *DRIVER_ERRORS) as error:
+            return str(error)
+        return None if done else "its connections do not end"
 
     def facts(self, pid: int) -> dict[str, Any]:
         """Return what `easypay up --json` prints; the keys are in it once the bootstrap has run."""
@@ -160,6 +177,8 @@ def _complete(data: DataDir, settings: Settings, servers: Sequence[EmbeddedPostg
     for name in ("api_key_pepper", "sealing_key"):
         if getattr(settings, name) is None:
             values[name] = data.secrets.ensure(name)
+    if settings.cluster_name is None:
+        values["cluster_name"] = data.instance
     return settings.with_values(**values)
 
 

@@ -109,6 +109,10 @@ class Settings(TracingSettings):
     # For how long a session of the gateway may keep dead rows from being removed before it is ended.
     maintenance_horizon_max_s: Annotated[float, Field(ge=60, le=86_400)] = 600.0
 
+    # Tells this cluster from others on its database, and is the same in every run. The launcher gives one for each data
+    # directory.
+    cluster_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+
     redis_url: RedisUrl | None = None
     redis_pool_size: PositiveInt = 10
 

@@ -15,7 +15,8 @@ from actors.optimizer.actor import QueryOptimizerActor
 from actors.optimizer.client import OPTIMIZER_NAME
 from actors.optimizer.policy import Policy
 from actors.optimizer.state import Mode
-from actors.pool.actor import LEASE_TTL_S, POOL_MANAGER_NAME, PoolManagerActor
+from actors.pool.actor import LEASE_TTL_S, POOL_MANAGER_NAME, RESERVE, PoolManagerActor
+from actors.pool.clusters.register import StoredRegister
 from actors.pool.replicas.actor import REPLICA_MONITOR_NAME, ReplicaMonitorActor
 from actors.pool.replicas.monitor import Servers
 from actors.pool.windows import WeeklyWindow
@@ -24,16 +25,16 @@ from actors.scheduler.actor import TaskSchedulerActor
 from actors.scheduler.client import SCHEDULER_NAME
 from actors.scheduler.definition import Kind
 from actors.scheduler.worker_actor import TaskWorkerActor, worker_names
-from cluster.cache_composition import cache_epochs, cache_level, cache_write_behind
+from cluster.cache_composition import cache_epochs, cache_level, cache_reign, cache_write_behind
 from cluster.composition import (
     ACTOR_NAMESPACE,
     database_servers,
     database_url,
-    gateway_name,
     node_host,
     owner_database_url,
 )
 from cluster.monitor_composition import monitor_memory, monitor_rules, monitor_sinks, start_collecting
+from cluster.names import cluster_name
 from cluster.process_logs import logged
 from cluster.process_reports import start_breaker_board
 from cluster.ring_composition import cache_rings
@@ -53,12 +54,12 @@ TASK_ROOMS = {Kind.IO: 256, Kind.CPU: 8}
 
 def desired_actors(settings: Settings) -> tuple[ActorSpec, ...]:
     """Return every actor that the supervisor keeps but the cache's shards, in the order in which they are needed."""
-    gateway = gateway_name(settings)
-    ring = (RING_KEEPER_NAME, RingKeeperActor, (gateway, ACTOR_NAMESPACE, partial(logged, cache_rings)))
+    cluster = cluster_name(settings)
+    ring = (RING_KEEPER_NAME, RingKeeperActor, (cluster, ACTOR_NAMESPACE, partial(logged, cache_rings)))
     return (
         # First, for every other process tells it of its breakers. Many processes, each with one short call at a time.
         ActorSpec(BREAKER_BOARD_NAME, CircuitBreakerActor, (start_breaker_board,)),
-        ActorSpec(POOL_MANAGER_NAME, PoolManagerActor, _pool(settings, gateway)),
+        ActorSpec(POOL_MANAGER_NAME, PoolManagerActor, _pool(settings, cluster)),
         *_replica_monitor(settings),
         *([ActorSpec(*ring)] if settings.cache_shards > 0 else []),
         *_tasks(settings),
@@ -102,14 +103,15 @@ def cache_shards(settings: Settings) -> ActorGroup | None:
     """Return what the supervisor has to know of the cache's shards, None where nothing is cached."""
     if settings.cache_shards == 0:
         return None
-    member = partial(_shard, gateway_name(settings), settings.cache_shard_bytes)
+    member = partial(_shard, cluster_name(settings), settings.cache_shard_bytes)
     return ActorGroup(RING_KEEPER_NAME, SHARD_PREFIX, member)
 
 
-def _pool(settings: Settings, gateway: str) -> tuple[Any, ...]:
+def _pool(settings: Settings, cluster: str) -> tuple[Any, ...]:
     """Return the arguments of the pool manager."""
     schedule = tuple(map(WeeklyWindow.parse, settings.database_maintenance_windows))
-    return partial(logged, database_url), settings.connection_budget, gateway, LEASE_TTL_S, 1, schedule
+    budget = settings.connection_budget
+    return partial(logged, database_url), budget, cluster, LEASE_TTL_S, 1, schedule, RESERVE, StoredRegister
 
 
 def _tasks(settings: Settings) -> tuple[ActorSpec, ...]:
@@ -140,10 +142,10 @@ def _optimizer(settings: Settings) -> tuple[ActorSpec, ...]:
     return (ActorSpec(OPTIMIZER_NAME, QueryOptimizerActor, arguments),)
 
 
-def _shard(gateway: str, bound_bytes: int, name: str) -> ActorSpec:
+def _shard(cluster: str, bound_bytes: int, name: str) -> ActorSpec:
     arguments = (
         name,
-        gateway,
+        cluster,
         bound_bytes,
         cache_epochs,
         cache_rings,
@@ -151,6 +153,7 @@ def _shard(gateway: str, bound_bytes: int, name: str) -> ActorSpec:
         node_host,
         cache_write_behind,
         REDIS_MODELS,
+        cache_reign,
     )
     # Each process keeps one call open to hear of changes; the rest is short.
     return ActorSpec(name, CacheShardActor, arguments, max_concurrency=2000, spread=True)

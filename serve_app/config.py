@@ -75,6 +75,7 @@ class GatewayConfig:
     redis_url: str | None = field(default=None, repr=False)
     database_owner_url: str | None = field(default=None, repr=False)
     gateway: str = "easypay"
+    cluster: str = "easypay"
     task_retention_days: int = 7
     maintenance_mode: Literal["auto", "watch"] = "auto"
     horizon_max_s: float = 600.0

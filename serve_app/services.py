@@ -374,7 +374,7 @@ async def open_servers(config: GatewayConfig, database: Database, name: str) -> 
 def wire_maintenance(config: GatewayConfig, database: Database, counters: Counters) -> DatabaseMaintenance:
     """Return the maintenance of the gateway's own database."""
     owner_url = config.database_owner_url or config.database_url
-    rules = horizon_rules(config.horizon_max_s, (config.database_url, owner_url), config.gateway)
+    rules = horizon_rules(config.horizon_max_s, (config.database_url, owner_url), config.cluster)
     policy = maintenance_policy(config.task_retention_days)
     return DatabaseMaintenance(database, owner_url, policy, rules, counters, config.maintenance_mode)
 

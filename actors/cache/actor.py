@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from actors.cache.counts import Report
 from actors.cache.epochs import Epoch, Epochs
@@ -34,7 +35,7 @@ from actors.cache.sharding.membership import Followed, Membership
 from actors.cache.sharding.stored import Rings, RingVersion, StoredRing
 from actors.cache.write_behind import JournalSink, WriteBehind
 from actors.runtime.channel import Address, ChannelServer
-from actors.runtime.errors import Unavailable
+from actors.runtime.errors import ActorError, Unavailable
 from actors.runtime.supervised import Supervised
 
 _START_AGAIN_S = 0.5
@@ -43,9 +44,25 @@ _FIRST_STEP = (1, False)
 # Holders acknowledge in a millisecond or two. Who takes longer makes its writer ask again, not all of the batch wait.
 _ACKNOWLEDGED_WITHIN_S = 0.03
 _HOT_KEYS = 1000
+_REIGN_EVERY_S = 1.0
+_REIGN_AGAIN_S = 0.25
 _SAVE_HOT_KEYS_S = 5.0
 
 _logger = logging.getLogger(__name__)
+
+
+class Reign(Protocol):
+    """Whether the shard's cluster is alone on its database."""
+
+    @property
+    def number(self) -> int | None:
+        """Which of the times in which it is alone this is; None: another cluster is there."""
+        ...
+
+    @property
+    def for_s(self) -> float:
+        """For how long from when it was asked."""
+        ...
 
 
 class CacheShardActor(Supervised):
@@ -70,6 +87,7 @@ class CacheShardActor(Supervised):
         host: Callable[[], str] = lambda: "127.0.0.1",
         write_behind: Callable[[str], tuple[Journal, JournalSink] | None] = lambda _: None,
         redis_models: Collection[str] | None = None,
+        reign: Callable[[], Awaitable[Reign]] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
@@ -78,6 +96,7 @@ class CacheShardActor(Supervised):
         """``epochs`` gives those of a name, ``rings`` the ring of a gateway, ``level`` the Redis to use, if any,
         ``host`` the address by which clients reach this machine, and ``write_behind`` the journal of a name with its
         sink, if any; all are called in the actor's process. ``redis_models`` are those that Redis holds, None: all.
+        ``reign`` says whether the shard's cluster is alone on its database, None: it always is.
         ``clock`` is monotonic, ``now`` the time of day.
         """
         super().__init__(code_version)
@@ -90,6 +109,8 @@ class CacheShardActor(Supervised):
         self._host = host
         self._write_behind = write_behind
         self._redis_models = redis_models
+        self._ask_reign = reign
+        self._reign: int | None = None
         self._clock = clock
         self._now = now
         self._draw = draw
@@ -326,15 +347,49 @@ class CacheShardActor(Supervised):
             draw=self._draw,
             stored=second.keep if second is not None else lambda *_: None,
         )
+        if self._ask_reign is not None:
+            # What Redis has is of that reign; nothing is served before it is certain that it still lasts.
+            self._reign = epoch.reign
+            shard.reign_until(-math.inf)
         life = f"{self._name}/{epoch.incarnation}"
         self._ledger = PermitLedger(clock=self._clock, life=life, is_first=is_first)
         loop = asyncio.get_running_loop()
         if second is not None:
             self._working = [loop.create_task(second.run()), loop.create_task(self._keep_warm(shard, second))]
+        if self._ask_reign is not None:
+            self._working.append(loop.create_task(self._keep_reign(shard, self._ask_reign)))
         parts = self._write_behind(f"{self._gateway}:{self._name}")
         if parts is not None:
             self._behind = WriteBehind(f"the journal of {self._name}", *parts, owner=epoch.incarnation)
             self._working.append(loop.create_task(self._behind.run()))
+
+    async def _keep_reign(self, shard: CacheShard, ask: Callable[[], Awaitable[Reign]]) -> None:
+        """Serve while the cluster is alone. Whoever cannot be asked is not believed for longer than it has said."""
+        while True:
+            asked_at, pause_s = self._clock(), _REIGN_EVERY_S
+            try:
+                reign = await ask()
+                await self._follow_reign(shard, reign.number)
+                if reign.number is not None:
+                    shard.reign_until(asked_at + reign.for_s)
+            except ActorError as fault:
+                _logger.info("%s cannot tell whether its cluster is alone: %s", self._name, fault)
+                pause_s = _REIGN_AGAIN_S
+            await asyncio.sleep(pause_s)
+
+    async def _follow_reign(self, shard: CacheShard, number: int | None) -> None:
+        """Let go of everything, in Redis too, that was kept in another reign."""
+        if number == self._reign and number is not None:
+            return
+        shard.abdicate()
+        self._reign = None
+        if number is None:
+            return
+        async with self._following:
+            if self._second is not None:
+                await self._second.leave()
+            await self._epochs(f"{self._gateway}/{self._name}").begin_reign(number)
+        self._reign = number
 
     async def _open_second(self, epochs: Epochs, epoch: Epoch) -> SecondLevel | None:
         level = self._level()

@@ -45,10 +45,16 @@ Loader = Callable[[], Awaitable[Loaded]]
 
 @dataclass(slots=True)
 class _Reading:
-    """A read that others of this process may join while its session is valid."""
+    """A read that others of this process may join while its session is valid, and no other cluster came or went."""
 
     session: NearSession
     result: asyncio.Future[tuple[bytes | None, bool]]
+    reign_floor: int
+
+    def may_be_joined(self, now: float) -> bool:
+        """Say whether nothing of the key has changed since it began, but as this process would have heard."""
+        session = self.session
+        return min(session.valid_until, session.near_until) > now and session.reign_floor == self.reign_floor
 
 
 class CacheClient:
@@ -129,7 +135,7 @@ class CacheClient:
                 counts.near_hits += 1
                 return entry.value
             reading = self._reading.get(key)
-            if reading is not None and reading.session.valid_until > now:
+            if reading is not None and reading.may_be_joined(now):
                 value, shared = await asyncio.shield(reading.result)
                 if shared:
                     counts.joined += 1
@@ -216,7 +222,7 @@ class CacheClient:
     ) -> bytes | None:
         """Read, and let others of this process have the result."""
         result: asyncio.Future[tuple[bytes | None, bool]] = asyncio.get_running_loop().create_future()
-        reading = self._reading[key] = _Reading(session, result)
+        reading = self._reading[key] = _Reading(session, result, session.reign_floor)
         try:
             outcome = await self._ask(link, session, Want(key, None, True), load, ttl_s, counts)
             result.set_result(outcome)
@@ -327,7 +333,7 @@ class CacheClient:
             # An invalidation has overtaken the answer, and with it the shard took the permission back.
             self._counts(key).stale_refusals += 1
             return
-        self._near.keep(key, NearEntry(value, version, now + ttl_s, session, answer.hold))
+        self._near.keep(key, NearEntry(value, version, now + ttl_s, session, answer.hold, answer.sequence))
 
     async def _bypassed(self, counts: ModelMetrics, reason: str, load: Loader) -> bytes | None:
         counts.bypasses[reason] = counts.bypasses.get(reason, 0) + 1

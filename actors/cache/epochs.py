@@ -8,12 +8,14 @@ from typing import NamedTuple, Protocol
 class Epoch(NamedTuple):
     """``incarnation`` rises with every start of the shard, ``namespace`` whenever Redis cannot be trusted any more.
 
-    ``redis`` is the identity of the servers on which the namespace was begun.
+    ``redis`` is the identity of the servers on which the namespace was begun, ``reign`` the reign of the cluster in
+    which it was filled: what it holds is to be left in any other.
     """
 
     incarnation: int
     namespace: int
     redis: str
+    reign: int | None = None
 
 
 class Epochs(Protocol):
@@ -25,4 +27,8 @@ class Epochs(Protocol):
 
     async def move(self, redis: str) -> Epoch:
         """Leave the namespace, for ever, for a new one on these servers. When repeated, one number was for nothing."""
+        ...
+
+    async def begin_reign(self, number: int) -> None:
+        """Note that the namespace is filled in this reign from now on: it is empty, or was filled in the same."""
         ...

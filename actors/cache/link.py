@@ -316,7 +316,8 @@ class ShardLink:
                 return
             if self._is_over:
                 return  # Another shard has told of the next ring meanwhile.
-            self._session = NearSession(welcome.session, welcome.sequence, sent_at + self._lease_s)
+            near_until = sent_at + welcome.near_s
+            self._session = NearSession(welcome.session, welcome.sequence, sent_at + self._lease_s, near_until)
             self._opened.set()
             return
         drops, session.drops = session.drops, []
@@ -337,6 +338,9 @@ class ShardLink:
         if session is not self._session:
             return  # It was lost meanwhile, and stays so.
         session.sequence = max(session.sequence, notices.sequence)
+        # In this order: what is void may not come back with the right to serve what is not.
+        session.reign_floor = max(session.reign_floor, notices.floor)
+        session.near_until = sent_at + notices.near_s
         session.valid_until = sent_at + self._lease_s
         self._opened.set()
         for update in notices.updates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -124,18 +125,25 @@ class Update(NamedTuple):
 
 
 class Notices(NamedTuple):
-    """Keys that may not be served any more, up to invalidation number ``sequence``, and what some of them are now."""
+    """Keys that may not be served any more, up to invalidation number ``sequence``, and what some of them are now.
+
+    What was given before number ``floor`` is void, all of it. The rest may be served near for ``near_s`` from when this
+    was asked for, and no longer than the lease.
+    """
 
     sequence: int
     keys: tuple[str, ...]
     updates: tuple[Update, ...] = ()
+    floor: int = 0
+    near_s: float = math.inf
 
 
 class Welcome(NamedTuple):
-    """A new session: what is near under an older one is void."""
+    """A new session: what is near under an older one is void. ``near_s``: as in ``Notices``."""
 
     session: int
     sequence: int
+    near_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -17,17 +19,22 @@ class NearSession:
 
     ``valid_until``, on the monotonic clock: until then the shard tells of every change before it happens, so what is
     held under this session is current. ``sequence``: the invalidations up to this number have been applied.
+
+    ``near_until``: until then no other cluster changes anything; ``reign_floor``: what was given before this number of
+    invalidations is void, for there was one since.
     """
 
-    __slots__ = ("_floor", "_recent", "drops", "id", "sequence", "valid_until")
+    __slots__ = ("_floor", "_recent", "drops", "id", "near_until", "reign_floor", "sequence", "valid_until")
 
-    def __init__(self, session: int, sequence: int, valid_until: float) -> None:
+    def __init__(self, session: int, sequence: int, valid_until: float, near_until: float = math.inf) -> None:
         self.id = session
         self.sequence = sequence
         self.valid_until = valid_until
         self.drops: list[tuple[str, int]] = []
         self._recent: OrderedDict[str, int] = OrderedDict()
         self._floor = sequence
+        self.near_until = near_until
+        self.reign_floor = 0
 
     def apply(self, sequence: int, keys: Iterable[str]) -> None:
         """Note that these keys were invalidated by changes up to this number."""
@@ -40,7 +47,7 @@ class NearSession:
     def is_current(self, key: str, sequence: int) -> bool:
         """Say whether an answer that the shard gave at this number tells of a state that still holds, as far as this
         process has heard: a change may have overtaken it on the wire."""
-        return sequence >= self._floor and self._recent.get(key, 0) <= sequence
+        return sequence >= max(self._floor, self.reign_floor) and self._recent.get(key, 0) <= sequence
 
     def end(self) -> None:
         """Nothing held under this session may be served any more."""
@@ -48,16 +55,35 @@ class NearSession:
 
 
 class NearEntry:
-    """A value with the session and the permission under which it is held."""
+    """A value with the session and the permission under which it is held, given at number ``sequence``."""
 
-    __slots__ = ("expires_at", "hold", "session", "value", "version")
+    __slots__ = ("expires_at", "hold", "sequence", "session", "value", "version")
 
-    def __init__(self, value: bytes | None, version: int, expires_at: float, session: NearSession, hold: int) -> None:
+    def __init__(
+        self,
+        value: bytes | None,
+        version: int,
+        expires_at: float,
+        session: NearSession,
+        hold: int,
+        sequence: int = sys.maxsize,
+    ) -> None:
         self.value = value
         self.version = version
         self.expires_at = expires_at
         self.session = session
         self.hold = hold
+        self.sequence = sequence
+
+    def is_current(self, now: float) -> bool:
+        """Say whether it may be served at this moment."""
+        session = self.session
+        return (
+            session.valid_until > now
+            and self.expires_at > now
+            and session.near_until > now
+            and self.sequence >= session.reign_floor
+        )
 
 
 class NearCache:
@@ -76,7 +102,7 @@ class NearCache:
         entry = self._store.get(key)
         if entry is None:
             return None
-        if entry.session.valid_until > now and entry.expires_at > now:
+        if entry.is_current(now):
             return entry
         self._store.remove(key)
         _report(key, entry)

@@ -105,13 +105,18 @@ class CacheShard:
         self._transitions = Transitions()
         self._beginnings: dict[tuple[int, int], _Beginning] = {}
         self._flights = Flights(LOAD_TIMEOUT_S, incarnation << 32)
+        # Nobody changes but those who tell this shard, until that moment; and what it has was given since that number.
+        self._reign_until = math.inf
+        self._reign_floor = 0
+        self._keeps = True
 
     # Sessions
 
     def open_session(self, owner: str) -> Welcome:
         """Begin a session for a process."""
-        session = self._directory.open(owner, self._clock(), self._sequence)
-        return Welcome(session.id, self._sequence)
+        now = self._clock()
+        session = self._directory.open(owner, now, self._sequence)
+        return Welcome(session.id, self._sequence, self._near_s(now))
 
     async def listen(
         self, session: int, acknowledged: int, drops: Sequence[tuple[str, int]], report: Report | None
@@ -130,7 +135,8 @@ class CacheShard:
         self._directory.dropped(found, drops)
         if report is not None:
             self._account.take(found.owner, report)
-        return await self._directory.listen(found, acknowledged, now, self._listen_s)
+        notices = await self._directory.listen(found, acknowledged, now, self._listen_s)
+        return notices._replace(floor=self._reign_floor, near_s=self._near_s(self._clock()))
 
     def owner_of(self, session: int) -> str:
         """Return the process whose session it is.
@@ -187,6 +193,8 @@ class CacheShard:
 
     def begin_warming(self, keys: Iterable[str]) -> dict[str, int]:
         """Begin loads, by the shard itself, of those keys that it may load; return their tokens."""
+        if not self._keeps:
+            return {}
         now = self._clock()
         free = [key for key in keys if key not in self._transitions and self._flights.find(key, now) is None]
         return {key: self._flights.begin(key, None, _SELF, now).token for key in free}
@@ -216,6 +224,24 @@ class CacheShard:
     def recover(self) -> None:
         """Serve nothing, and let no transition begin, until every lease that was given before has run out."""
         self._ready_at = self._clock() + self._lease_s
+
+    def abdicate(self) -> None:
+        """Another cluster changes, or may have changed, what is cached: serve nothing, keep nothing, and have what
+        processes hold near be void. Transitions go on, for what changes here is told as ever. Safe to repeat."""
+        self._reign_until = -math.inf
+        self._keeps = False
+        self._flights.call_off_all()
+        self._sequence += 1
+        self._reign_floor = self._sequence
+        self._values.retain(lambda _: False)
+
+    def reign_until(self, until: float) -> None:
+        """This cluster alone changes what is cached, up to that moment of the clock: serve so long.
+
+        As long as it does not ``abdicate`` all that it has is of one reign: after a pause it goes on with it.
+        """
+        self._reign_until = until
+        self._keeps = True
 
     @property
     def sequence(self) -> int:
@@ -377,6 +403,8 @@ class CacheShard:
 
     def _read(self, reader: Session, want: Want, now: float) -> Answer:
         key, tag = want.key, want.tag
+        if now >= self._reign_until:
+            return Bypass("shared")
         if now < self._ready_at:
             return Bypass("recovering")
         if key in self._transitions or (tag is not None and tag in self._transitions):
@@ -412,6 +440,8 @@ class CacheShard:
     ) -> bool:
         """Store a value, if there is room; False where it is older than what is known of the key."""
         self._sequence += 1
+        if not self._keeps:
+            return False
         expires_at = now + jittered(ttl_s, self._draw)
         if not self._values.put(key, Stored(value, version, expires_at, load_s, tag, self._sequence)):
             self._outdated_fills += 1
@@ -432,6 +462,10 @@ class CacheShard:
             self._flights.call_off(tag)
             self._values.void_tag(tag, self._sequence)
         return acknowledgements
+
+    def _near_s(self, now: float) -> float:
+        """Return for how long processes may serve what they hold near."""
+        return max(0.0, self._reign_until - now)
 
     def _make_room(self) -> None:
         """Leave the values what the rest of the shard does not take of the bound."""

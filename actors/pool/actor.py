@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import ray
 
 from actors.pool.budget import ConnectionBudget
+from actors.pool.clusters.keeper import HURRIED_INTERVAL_S, ClusterKeeper
+from actors.pool.clusters.membership import Reign
+from actors.pool.clusters.register import Register
 from actors.pool.enforcer import Enforcer
 from actors.pool.faults import DRIVER_ERRORS
 from actors.pool.ledger import FiguresLedger
@@ -18,7 +23,7 @@ from actors.pool.messages import BudgetSnapshot, Enforcement, Grant, PoolState, 
 from actors.pool.usage import Figures
 from actors.pool.windows import WeeklyWindow, Window, Windows
 from actors.runtime.clock import SystemClock
-from actors.runtime.errors import ActorError
+from actors.runtime.errors import ActorError, Unavailable
 from actors.runtime.supervised import Supervised
 
 POOL_MANAGER_NAME = "pool-manager"
@@ -30,6 +35,9 @@ RESERVE = 10
 PATROL_INTERVAL_S = 0.25
 # A server that was started anew may have room for more or fewer.
 CAPACITY_INTERVAL_S = 30.0
+
+# How long new work may count on others making room, where this cluster has nothing.
+_ROOM_WITHIN_S = 1.0
 
 _AWAY = (ActorError, OSError, *DRIVER_ERRORS)
 
@@ -43,6 +51,9 @@ class PoolManagerActor(Supervised):
     maintenance window. Leases of the manager before this one are adopted while it recovers, for one term. A manager
     that is created for the first time on a server that shows no connection of a lease has nobody to wait for. The lease
     of a process that died is taken back as soon as the server shows none of its connections.
+
+    With a ``register`` of clusters it is one of those on its database: the budget is for all of them together, and this
+    one's part is what the register says.
     """
 
     def __init__(
@@ -55,6 +66,7 @@ class PoolManagerActor(Supervised):
         min_per_holder: int = 1,
         schedule: Sequence[WeeklyWindow] = (),
         reserve: int = RESERVE,
+        register: Callable[[Callable[[], str], str], Register] | None = None,
     ) -> None:
         super().__init__(code_version)
         self._clock = SystemClock()
@@ -80,6 +92,12 @@ class PoolManagerActor(Supervised):
         self._enforcing: asyncio.Task[None] | None = None
         self._first_look: asyncio.Task[None] | None = None
         self._patrol: asyncio.Task[None] | None = None
+        self._clusters: ClusterKeeper | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._share = budget
+        if register is not None:
+            self._clusters = ClusterKeeper(name, register(database_url, name), self, self._clock)
+            self.limit(0)
 
     async def ensure_running(self) -> str:
         """Enforce what ran out, look after the leases from now on, and return the version."""
@@ -88,19 +106,29 @@ class PoolManagerActor(Supervised):
 
     async def request(self, holder: str, want: int) -> Grant | Wait:
         """Lease up to ``want`` connections. Safe to repeat."""
+        self._tick()
+        if self._clusters is not None and not await self._clusters.known():
+            return Wait("the other clusters are not known yet", HURRIED_INTERVAL_S)
         await self._look_once()
         self._tick()
-        return self._budget.request(holder, want, self._clock.monotonic())
+        answer = self._budget.request(holder, want, self._clock.monotonic())
+        return replace(answer, connect_s=self._connect_s()) if isinstance(answer, Grant) else answer
 
     async def renew(
         self, lease_id: str, holder: str, size: int, want: int, active: bool = True, figures: Figures | None = None
     ) -> Renewed | None:
-        """Prolong a lease and return its size from now on; None: it is lost. Safe to repeat."""
+        """Prolong a lease and return its size from now on; None: it is lost. Safe to repeat.
+
+        Raises ``Unavailable`` where this manager has not heard yet what its cluster may have.
+        """
+        self._tick()
+        if self._clusters is not None and not await self._clusters.known():
+            raise Unavailable(POOL_MANAGER_NAME, "the other clusters are not known yet", HURRIED_INTERVAL_S)
         if figures is not None:
             self._figures.told(holder, figures, self._clock.monotonic())
         renewed = self._budget.renew(lease_id, holder, size, want, self._clock.monotonic(), active=active)
         self._tick()
-        return renewed
+        return replace(renewed, connect_s=self._connect_s()) if renewed is not None else None
 
     async def release(self, lease_id: str, figures: Figures | None = None) -> None:
         """Take back a lease whose connections are closed. Safe to repeat."""
@@ -127,7 +155,20 @@ class PoolManagerActor(Supervised):
             enforced=self._enforced,
             figures=self._figures.current(self._budget.holders, self._clock.monotonic()),
             departed=self._figures.departed,
+            clusters=self._clusters.clusters if self._clusters is not None else (),
         )
+
+    async def reign(self) -> Reign:
+        """Return whether caches may be served, and for how long from now on.
+
+        Raises ``Unavailable`` where this manager has not heard yet who else is there.
+        """
+        self._tick()
+        if self._clusters is None:
+            return Reign(0, math.inf)
+        if not await self._clusters.known():
+            raise Unavailable(POOL_MANAGER_NAME, "the other clusters are not known yet", HURRIED_INTERVAL_S)
+        return self._clusters.reign()
 
     async def open_window(self, connections: int, lasts_s: float, reason: str) -> PoolState:
         """Leave no more than so many connections for so long. Raises ``ValueError``."""
@@ -142,29 +183,62 @@ class PoolManagerActor(Supervised):
 
     async def stop(self) -> None:
         """End what runs here, for tests: an actor is killed."""
-        tasks = [task for task in (self._patrol, self._enforcing, self._first_look) if task is not None]
+        tasks = [task for task in (self._patrol, self._enforcing, self._first_look, self._beating) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._enforcer.close()
+        if self._clusters is not None:
+            await self._clusters.close()
+
+    # What the keeper of its place among the clusters asks and tells
+
+    def budget(self, clusters: int) -> int:
+        """Return the setting, as far as the server has room for it beside what each cluster has in reserve."""
+        if self._server_max is None:
+            return self._configured
+        return min(self._configured, max(self._min, self._server_max - self._reserve * clusters))
+
+    def limit(self, share: int) -> None:
+        """Lease no more than that from now on."""
+        self._share = share
+        self._apply_limit()
+
+    def out(self) -> tuple[int, bool]:
+        """Return how many connections there may be under leases that are known; and whether there are no others."""
+        return self._budget.out, not self._budget.recovering
+
+    def forget(self) -> None:
+        """All leases are void."""
+        self._budget.forget()
+
+    async def end(self, name: str) -> bool:
+        """End all connections of another cluster; return whether none is left."""
+        return await self._enforcer.end(name)
+
+    def _connect_s(self) -> float:
+        return self._clusters.rights_s() if self._clusters is not None else math.inf
 
     def _tick(self) -> None:
         """Apply the limit, and enforce what ran out."""
         if self._patrol is None:
             self._patrol = asyncio.get_running_loop().create_task(self._keep_watch())
+        if self._clusters is not None and (self._beating is None or self._beating.done()):
+            if self._beating is not None and not self._beating.cancelled():
+                _logger.error("the keeper of this cluster's place stopped", exc_info=self._beating.exception())
+            self._beating = asyncio.get_running_loop().create_task(self._clusters.run())
         self._apply_limit()
         due = self._budget.expire(self._clock.monotonic())
         if due and (self._enforcing is None or self._enforcing.done()):
             self._enforcing = asyncio.get_running_loop().create_task(self._enforce(due))
 
     def _apply_limit(self) -> None:
-        limit = self._configured
-        if self._server_max is not None:
-            limit = min(limit, max(self._min, self._server_max - self._reserve))
+        limit = min(self._share, self.budget(1))
         now = self._clock.now()
         window = self._windows.current(now)
         if window is None:
-            self._budget.limit(limit)
+            # Until others have made room, work waits as it does in a window.
+            self._budget.limit(limit, held_until=self._clock.monotonic() + _ROOM_WITHIN_S)
             return
         left_s = (window.ends_at - now).total_seconds()
         self._budget.limit(min(limit, window.connections), held_until=self._clock.monotonic() + left_s)

@@ -100,7 +100,12 @@ class ConnectionBudget:
     @property
     def free(self) -> int:
         """Connections that no lease accounts for; below 0, those that are to come back after ``limit``."""
-        return self._total - sum(lease.counted for lease in self._leases.values()) - sum(self._enforcing.values())
+        return self._total - self.out
+
+    @property
+    def out(self) -> int:
+        """Connections that may exist under all leases, those included that are being ended."""
+        return sum(lease.counted for lease in self._leases.values()) + sum(self._enforcing.values())
 
     @property
     def granted(self) -> int:
@@ -169,6 +174,13 @@ class ConnectionBudget:
             self._shares = None
         lease.size = resized
         return Renewed(resized, max(0.0, self._held_until - now) if self._total == 0 else 0.0, self._scarce())
+
+    def forget(self) -> None:
+        """Drop every lease: it is certain that none of their connections is left, and that none is being made."""
+        self._leases.clear()
+        self._by_holder.clear()
+        self._enforcing.clear()
+        self._shares = None
 
     def release(self, lease_id: str) -> None:
         """Take a lease back whose connections its holder has closed. Safe to repeat."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actors.pool.actor import POOL_MANAGER_NAME
+from actors.pool.clusters.membership import Reign
 from actors.pool.messages import BudgetSnapshot, Grant, PoolState, Renewed, Wait
 from actors.pool.usage import Figures
 from actors.runtime.client import ActorClient
@@ -43,6 +44,11 @@ class PoolManagerClient(ActorClient):
     async def state(self) -> PoolState:
         """Return everything that the manager knows."""
         answer: PoolState = await self._ask("state", timeout_s=CALL_TIMEOUT_S, repeatable=True)
+        return answer
+
+    async def reign(self) -> Reign:
+        """Return whether caches may be served, and for how long from when it was asked."""
+        answer: Reign = await self._ask("reign", timeout_s=CALL_TIMEOUT_S, repeatable=True)
         return answer
 
     async def open_window(self, connections: int, lasts_s: float, reason: str) -> PoolState:

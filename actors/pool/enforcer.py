@@ -57,6 +57,10 @@ class Enforcer:
             left = await self._ask(_END_LEASE, enforcement.lease_id)
         return left == 0
 
+    async def end(self, name: str) -> bool:
+        """End the connections of another cluster, all of them; return whether none is left."""
+        return await self._ask(_END_STRANGERS, f"{name}/", []) == 0
+
     async def count(self) -> int:
         """Return how many connections bear a lease's name."""
         return await self._ask(_COUNT, self._prefix)

@@ -96,6 +96,7 @@ class LeasedPool:
         # What was given up counts until the manager hears that it is closed.
         self._shrunk = False
         self._asked_at = 0.0
+        self._connect_until = float("inf")
         self._told_at = float("-inf")
         self._granted = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -188,7 +189,8 @@ class LeasedPool:
             self.pool.resize(0)
             self.pool.renew()
             return
-        self._asked_at, self._scarce, self._shrunk = asked_at, renewed.scarce, renewed.size < may_hold
+        self._asked_at, self._connect_until = asked_at, asked_at + renewed.connect_s
+        self._scarce, self._shrunk = renewed.scarce, renewed.size < may_hold
         if figures is not None:
             self._told_at = asked_at
         self.pool.resize(renewed.size, asyncio.get_running_loop().time() + renewed.held_s)
@@ -210,7 +212,7 @@ class LeasedPool:
         answer = await self._manager.request(self._holder, max(1, self._wanted_now))
         if isinstance(answer, Wait):
             return answer.retry_after_s
-        self._lease, self._asked_at = answer, asked_at
+        self._lease, self._asked_at, self._connect_until = answer, asked_at, asked_at + answer.connect_s
         self.pool.resize(answer.size, asyncio.get_running_loop().time())
         self._granted.set()
         return self._interval_s
@@ -220,7 +222,8 @@ class LeasedPool:
             return await self._dial(self._name)
         await self._revalidate()
         lease = self._lease
-        if lease is None:
+        if lease is None or self._clock.monotonic() >= self._connect_until:
+            # Another cluster may be ending the connections of this one: none may follow.
             raise Unavailable(RESOURCE, NOT_LEASED, RETRY_AFTER_S)
         connection = await self._dial(lease.lease_id)
         try:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from actors.pool.clusters.membership import ClusterView
 from actors.pool.usage import Figures
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease of ``size`` connections that bear ``lease_id`` as their name, for ``ttl_s`` from when it was asked."""
+    """A lease of ``size`` connections that bear ``lease_id`` as their name, for ``ttl_s`` from when it was asked.
+
+    They are made within ``connect_s`` of that; later ones after asking anew.
+    """
 
     lease_id: str
     size: int
     ttl_s: float
+    connect_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,13 @@ class Renewed:
 
     0: it goes on, and its holder waits for its turn. ``held_s``: for how long nothing at all is leased, because the
     server is being worked on. ``scarce``: not everybody can have one, so nobody keeps what it does not use.
+    ``connect_s``: as of a ``Grant``.
     """
 
     size: int
     held_s: float = 0.0
     scarce: bool = False
+    connect_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +90,5 @@ class PoolState:
     """of each holder, as of its last renewal"""
     departed: Figures
     """the counters of those that are gone"""
+    clusters: tuple[ClusterView, ...] = ()
+    """all that share the database, the oldest first; none where this one shares with nobody by its setting"""

@@ -12,10 +12,14 @@ from actors.runtime.errors import Unavailable
 _TAKE = """
 INSERT INTO cache_epochs (shard, incarnation, namespace, redis) VALUES ($1, 1, 1, '')
 ON CONFLICT (shard) DO UPDATE SET incarnation = cache_epochs.incarnation + 1
-RETURNING incarnation, namespace, redis
+RETURNING incarnation, namespace, redis, reign
 """
 _MOVE = """
-UPDATE cache_epochs SET namespace = namespace + 1, redis = $2 WHERE shard = $1 RETURNING incarnation, namespace, redis
+UPDATE cache_epochs SET namespace = namespace + 1, redis = $2 WHERE shard = $1
+RETURNING incarnation, namespace, redis, reign
+"""
+_BEGIN_REIGN = """
+UPDATE cache_epochs SET reign = $2 WHERE shard = $1 RETURNING incarnation, namespace, redis, reign
 """
 
 
@@ -36,7 +40,11 @@ class StoredEpochs:
         """
         return await self._ask(_MOVE, redis)
 
-    async def _ask(self, sql: str, *arguments: str) -> Epoch:
+    async def begin_reign(self, number: int) -> None:
+        """Note the reign in which the namespace is filled from now on. Safe to repeat. Raises ``Unavailable``."""
+        await self._ask(_BEGIN_REIGN, number)
+
+    async def _ask(self, sql: str, *arguments: str | int) -> Epoch:
         connection: Connection = await Connector(self._database_url()).connect("easypay-cache-shard")
         try:
             return Epoch(*await connection.fetchrow(sql, self._shard, *arguments))

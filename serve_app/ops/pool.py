@@ -40,6 +40,15 @@ class PoolWindow(BaseModel):
     reason: str
 
 
+class PoolCluster(BaseModel):
+    """A cluster on the database."""
+
+    name: str = Field(description="What the names of its connections begin with.")
+    share: int = Field(description="Connections that it may have.")
+    heard_s_ago: float = Field(description="Since when it was not heard of, by the database's clock.")
+    this: bool = Field(description="Whether it is the one that answers.")
+
+
 class PoolView(BaseModel):
     """The budget of connections and who has them."""
 
@@ -50,6 +59,9 @@ class PoolView(BaseModel):
     waiting: int = Field(description="Processes that have no connection and want one.")
     window: PoolWindow | None
     leases: list[PoolLease]
+    clusters: list[PoolCluster] = Field(
+        description="All that share the database, the oldest first. While there are several nothing is cached."
+    )
 
 
 class OpenWindow(BaseModel):
@@ -136,6 +148,10 @@ def view(state: PoolState) -> dict[str, object]:
         "leases": [
             {"process": holder, "size": size, "held": held, **_now(state.figures.get(holder))}
             for _, holder, size, held in state.budget.leases
+        ],
+        "clusters": [
+            {"name": each.name, "share": each.share, "heard_s_ago": round(each.silent_s, 1), "this": each.is_own}
+            for each in state.clusters
         ],
     }
 

@@ -32,6 +32,7 @@ def pool_families(state: PoolState | None) -> Iterator[Metric]:
         ("enforcing", "Connections that are being ended at the server.", state.budget.enforcing),
         ("processes_waiting", "Processes that have no connection and want one.", state.budget.waiting),
         ("leases", "Leases that are out.", len(state.budget.leases)),
+        ("clusters", "Clusters that share the database; 0: this one shares with nobody.", len(state.clusters)),
         ("window_open", "Whether a maintenance window is open.", state.window_ends_at is not None),
     ):
         yield GaugeMetricFamily(f"{_PREFIX}_{name}", text, float(value))

@@ -21,6 +21,9 @@ from tests.support.started import started
 
 # Redeploys take minutes: whoever wants them says of how many payments. Not a skip, for nothing is missing.
 collect_ignore = [] if os.environ.get("EASYPAY_TEST_SCALE_PAYMENTS") else ["test_scaling.py"]
+# Two whole gateways at once need twice the memory of all other tests.
+if not os.environ.get("EASYPAY_TEST_TWO_CLUSTERS"):
+    collect_ignore.append("test_two_clusters.py")
 
 EMBEDDED, CLUSTER, ACQUIRER = "embedded", "cluster", "acquirer"
 

@@ -282,4 +282,5 @@ EXAMPLE_POOL = {
         }
         for number in range(2)
     ],
+    "clusters": [{"name": "easypay-1f2e3d4c", "share": 50, "heard_s_ago": 0.4, "this": True}],
 }  # fmt: skip

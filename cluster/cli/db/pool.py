@@ -53,6 +53,11 @@ def _print(state: dict[str, Any], as_json: bool) -> None:
         results().print(
             f"[yellow]window[/] until {state['window']['ends_at']}: {state['window']['reason']}", markup=True
         )
+    if len(state["clusters"]) > 1:
+        shares = ", ".join(
+            f"{each['name']} {each['share']}{' (this one)' * each['this']}" for each in state["clusters"]
+        )
+        results().print(f"{len(state['clusters'])} clusters share the database, and nothing is cached: {shares}")
     table = Table("Process", "Leased", "In use", "Idle", "Waiting", box=None, padding=(0, 2))
     for lease in state["leases"]:
         known = ("" if lease[name] is None else str(lease[name]) for name in ("in_use", "idle", "waiting"))

@@ -31,6 +31,9 @@ class _Epochs:
         self.epoch = self.epoch._replace(incarnation=self.epoch.incarnation + 1)
         return self.epoch
 
+    async def begin_reign(self, number: int) -> None:
+        raise AssertionError("its cluster is always alone")
+
     async def move(self, redis: str) -> Epoch:
         if self.is_away:
             raise Unavailable("database", "is away", 1.0)

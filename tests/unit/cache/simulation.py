@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from actors.cache.actor import CacheShardActor
+from actors.cache.actor import CacheShardActor, Reign
 from actors.cache.client import CacheClient, Loaded
 from actors.cache.counts import Report
 from actors.cache.epochs import Epoch
@@ -48,7 +48,9 @@ def plain_shard(place: SimulatedShard) -> CacheShardActor:
     return make_actor(CacheShardActor, place)
 
 
-def make_actor(kind: type[CacheShardActor], place: SimulatedShard) -> CacheShardActor:
+def make_actor(
+    kind: type[CacheShardActor], place: SimulatedShard, reign: Callable[[], Awaitable[Reign]] | None = None
+) -> CacheShardActor:
     """Make a shard of this class."""
     actor = kind(
         "0",
@@ -58,6 +60,7 @@ def make_actor(kind: type[CacheShardActor], place: SimulatedShard) -> CacheShard
         lambda _: place,
         lambda _: place.rings,
         lambda: place.redis,
+        reign=reign,
         clock=_now,
         now=_now,
         draw=place.draw,
@@ -241,6 +244,9 @@ class SimulatedShard:
     async def move(self, redis: str) -> Epoch:
         self._epoch = self._epoch._replace(namespace=self._epoch.namespace + 1, redis=redis)
         return self._epoch
+
+    async def begin_reign(self, number: int) -> None:
+        self._epoch = self._epoch._replace(reign=number)
 
     def restart(self, away_s: float) -> None:
         """Kill it; it is back after a while."""

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import AsyncMock, create_autospec
 
 from actors.pool.client import PoolManagerClient
+from actors.pool.clusters.membership import ClusterView
 from actors.pool.messages import BudgetSnapshot, PoolState
 from actors.pool.usage import Figures
 from actors.runtime.histogram import Histogram
@@ -27,8 +28,9 @@ def state() -> PoolState:
     leases = (("gate/1/a", "a", 4, 4), ("gate/2/b", "b", 2, 3))
     here = Figures(4, 3, 1, 2, 10, histogram(0.003), {"read": histogram(0.001, 0.002)}, 5, {"aged": 1}, {"late": 2})
     gone = Figures(uses=7, statements={"read": histogram(0.1)}, connects=2)
+    clusters = (ClusterView("gate", 25, 0.31, is_own=True), ClusterView("other", 24, 0.9, is_own=False))
     budget = BudgetSnapshot(50, 44, 0, recovering=False, waiting=1, leases=leases)
-    return PoolState(budget, 50, 97, datetime(2025, 1, 5, tzinfo=UTC), "upgrade", 3, 1, 0, {"a": here}, gone)
+    return PoolState(budget, 50, 97, datetime(2025, 1, 5, tzinfo=UTC), "upgrade", 3, 1, 0, {"a": here}, gone, clusters)
 
 
 def test_metrics_show_each_process_and_the_sum_of_all() -> None:
@@ -39,6 +41,7 @@ def test_metrics_show_each_process_and_the_sum_of_all() -> None:
         "easypay_database_pool_budget 50.0",
         "easypay_database_pool_server_room 97.0",
         "easypay_database_pool_window_open 1.0",
+        "easypay_database_pool_clusters 2.0",
         'easypay_database_pool_in_use{process="a"} 3.0',
         'easypay_database_pool_utilisation{process="a"} 0.75',
         "easypay_database_pool_uses_total 17.0",
@@ -67,6 +70,10 @@ def test_the_view_says_what_is_not_known() -> None:
     first, second = leases
     assert (first["in_use"], first["utilisation"]) == (3, 0.75)
     assert (second["size"], second["held"], second["in_use"]) == (2, 3, None)
+    assert shown["clusters"] == [
+        {"name": "gate", "share": 25, "heard_s_ago": 0.3, "this": True},
+        {"name": "other", "share": 24, "heard_s_ago": 0.9, "this": False},
+    ]
 
 
 async def test_a_view_can_be_asked_for() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from actors.pool.lease import LeasedPool, holder_name
 from actors.pool.messages import Grant, Renewed, Wait
 from actors.pool.usage import Figures
 from actors.runtime.clock import ManualClock
-from actors.runtime.errors import Unavailable
+from actors.runtime.errors import DeadlineExceeded, Unavailable
 from tests.unit.actors.pool.fakes import FakeManager, FakeServer, turns
 
 GRANT = Grant("lease-1", 4, 5.0)
@@ -135,6 +136,21 @@ async def test_a_lost_lease_closes_everything_and_asks_anew() -> None:
         assert connection.name == "lease-2"
         assert server.connections[0].closed
         lease.pool.give_back(connection)
+
+
+async def test_no_connection_is_made_after_the_manager_s_word_has_run_out() -> None:
+    """Another cluster may be ending those that there are; the manager is away, so nobody prolongs it."""
+    clock = ManualClock()
+    manager = FakeManager(replace(GRANT, connect_s=7.0), AWAY, AWAY, AWAY)
+    async with leased(manager, clock=clock, interval_s=60.0) as lease:
+        await lease.start()
+        clock.advance(6.9)
+        lease.pool.give_back(await lease.pool.take(1))
+        clock.advance(0.2)
+        held = await lease.pool.take(1)
+        with pytest.raises(DeadlineExceeded):
+            await lease.pool.take(0.05)
+        lease.pool.give_back(held)
 
 
 async def test_a_lease_that_may_have_run_out_is_asked_about_before_connecting() -> None:
