@@ -21,17 +21,16 @@ _BUDGET = 6
 _LEASED = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'two-%/%'"
 
 
-@pytest.fixture(scope="module")
-def url(server: TestPostgres) -> str:
+@pytest.fixture
+def url(postgres: TestPostgres) -> str:
     """Return the URL of the gateway's role on a database with its tables."""
-    asyncio.run(server.create_schema())
-    return server.url(APP_ROLE)
+    return postgres.url(APP_ROLE)
 
 
 @pytest.fixture
-async def owner(server: TestPostgres, url: str) -> AsyncIterator[asyncpg.Connection]:  # noqa: ARG001 - tables first
+async def owner(postgres: TestPostgres) -> AsyncIterator[asyncpg.Connection]:
     """Connect beside the clusters, of which there are none yet."""
-    connection = await asyncpg.connect(server.url())
+    connection = await asyncpg.connect(postgres.url())
     await connection.execute("DELETE FROM clusters")
     yield connection
     connection.terminate()
