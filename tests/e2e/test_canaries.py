@@ -225,9 +225,11 @@ def _crashes(scene: Scene) -> None:
     personal, key = scene.personal(), scene.canaries.word("idempotency key")
 
     def pay() -> None:
-        # Whoever is cut off hears of it as a broken connection or as an answer of the ingress.
+        # Whoever is cut off hears of it as a broken connection or as an answer of the ingress. What is refused, for the
+        # database was away a moment ago, is asked for again.
         try:
-            scene.merchant.pay(key, payment_method="tok_slow", **personal)
+            while not scene.processor.working.wait(0.1):
+                scene.merchant.pay(key, payment_method="tok_slow", **personal)
         except httpx.HTTPError:
             return
 
