@@ -93,6 +93,7 @@ class Admission:
         self._waiting: dict[Entry, asyncio.Future[None]] = {}
         self._next_start: asyncio.TimerHandle | None = None
         self._counts: Counter[Series] = Counter()
+        self._crest = 0
 
     @classmethod
     def of(
@@ -141,6 +142,7 @@ class Admission:
         outcome, evicted = self._gate.arrive(
             merchant, kind, work.priority(live=live), processor, now, left_s=deadline - now
         )
+        self._crest = max(self._crest, self._gate.waiting)
         if evicted is not None:
             self._refuse(evicted, Reason.OUTRANKED)
         if isinstance(outcome, Refusal):
@@ -153,10 +155,10 @@ class Admission:
         self._counts[_ADMITTED[work]] += 1
         return Ticket(self, outcome, deadline)
 
-    @property
-    def waiting(self) -> int:
-        """How many wait for their turn."""
-        return self._gate.waiting
+    def take_crest(self) -> int:
+        """Return how many waited for their turn at once, at most, since this was called last."""
+        crest, self._crest = self._crest, self._gate.waiting
+        return crest
 
     def figures(self) -> Figures:
         """Return what there is at this moment."""

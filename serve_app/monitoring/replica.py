@@ -66,7 +66,9 @@ class LoopLagFigures:
 
 
 class AdmissionFigures:
-    """A source of how full the queue before the gateway is, and of how much merchants use of their limits."""
+    """A source of how full the queue before the gateway was at most since the last report, and of how much merchants
+    use of their limits.
+    """
 
     def __init__(self, admission: Admission, queue_max: int, limits: RateLimits) -> None:
         self._admission = admission
@@ -75,7 +77,8 @@ class AdmissionFigures:
 
     def __call__(self, readings: Readings) -> None:
         """Tell both."""
-        readings.gauge(UTILISATION, min(1.0, self._admission.waiting / self._queue_max), resource="queue")
+        # Not what waits at this moment: a queue that is full again and again refuses, and is seldom seen full.
+        readings.gauge(UTILISATION, min(1.0, self._admission.take_crest() / self._queue_max), resource="queue")
         readings.gauge(UTILISATION, self._limits.utilisation(), resource="rate")
 
 

@@ -61,6 +61,21 @@ async def test_one_waits_until_another_leaves() -> None:
     assert (admission.figures().waiting, _in_flight(admission)) == (0, 0)
 
 
+async def test_it_remembers_how_many_waited_at_most() -> None:
+    """Until it is asked: a queue that was full between two looks was full."""
+    admission = _admission()
+    first = await _enter(admission)
+    assert admission.take_crest() == 0
+    waiting = [asyncio.create_task(_enter(admission)) for _ in range(3)]
+    await _settle()
+    first.release()
+    for each in waiting:
+        (await asyncio.wait_for(each, 1)).release()
+    assert admission.figures().waiting == 0
+    assert admission.take_crest() == 3
+    assert admission.take_crest() == 0
+
+
 async def test_demand_counts_those_who_came_and_those_let_in() -> None:
     """Whoever waits has come; whoever is refused has too."""
     admission = _admission(queue_max=1)

@@ -26,7 +26,8 @@ from serve_app.processors.simulator import Simulator
 
 
 class _Admission:
-    waiting = 250
+    def take_crest(self) -> int:
+        return 250
 
 
 class _Limits:
