@@ -135,7 +135,8 @@ def _of_parts() -> tuple[AlertRule, ...]:
         ),
         AlertRule(
             "ReplicaLost", LostProcesses("gateway"), 0.5,
-            "{process} fell silent and nothing has taken its place", severity=Severity.PAGE, for_s=0.0, keep_s=5.0,
+            "{process} is gone without having been stopped; until another takes its place there is one less",
+            severity=Severity.PAGE, for_s=0.0, keep_s=5.0,
         ),
         AlertRule(
             "ReplicaLost", Named(Value(select(SERVER_UP), by=("server",), merge=Merge.MIN), "server"), 0.5,

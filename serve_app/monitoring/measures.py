@@ -57,8 +57,8 @@ class LostProcesses:
     for each, by its name, and 0 for a minute after.
 
     It has a memory, so one rule alone may read it, once a second. A process that starts stands in for the one that was
-    lost first; so none is left when as many serve as did before. One that told that it ends was stopped, and is missed
-    by nobody.
+    lost first; so none is left when as many serve as did before. Where that was quicker than the silence was noticed,
+    the lost one is told of once. One that told that it ends was stopped, and is missed by nobody.
     """
 
     kind: str
@@ -102,8 +102,10 @@ class LostProcesses:
         self._started = [looks + 1 for looks in self._started if looks < _REPLACED_BEFORE_LOOKS]
 
     def _replace(self) -> None:
-        while self._lost and self._started:
-            self._find(next(iter(self._lost)))
+        # Not those of this look: each is told of once, also where another stood ready.
+        missed = [name for name, looks in self._lost.items() if looks > 0]
+        for name in missed[: len(self._started)]:
+            self._find(name)
             self._started.pop(0)
 
     def _find(self, name: str) -> None:
