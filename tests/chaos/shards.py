@@ -37,21 +37,34 @@ class Shards:
         """Change to so many; return the ring after it. With `kill_keeper` its process is killed in the middle."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        async with self._http.post(f"{_PATH}/shards", json={"count": count}) as answer:
-            assert answer.status == 202, await answer.text()
-        if kill_keeper:
-            async with asyncio.timeout(_CHANGED_WITHIN_S):
-                while not (await self._ring())["changing"]:
-                    await asyncio.sleep(_EVERY_S)
-            (pid,) = await asyncio.to_thread(self._killer.find, _KEEPER)
-            os.kill(pid, signal.SIGKILL)
-            killed = loop.time()
-            await self._ring()
-            print(f"another keeper after {loop.time() - killed:.1f} s")
+        # The answer may come no sooner than the end of the change: what it writes waits for that, too.
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ask_for(count))
+            if kill_keeper:
+                await self._kill_keeper()
         ring = await self.settled()
         assert ring["count"] == count
         print(f"{count} shards after {loop.time() - began:.1f} s{', the keeper killed' if kill_keeper else ''}")
         return ring
+
+    async def _ask_for(self, count: int) -> None:
+        while True:
+            async with self._http.post(f"{_PATH}/shards", json={"count": count}) as answer:
+                if answer.status == 202:
+                    return
+                assert answer.status == 503, await answer.text()
+            await asyncio.sleep(_EVERY_S)
+
+    async def _kill_keeper(self) -> None:
+        async with asyncio.timeout(_CHANGED_WITHIN_S):
+            while not (await self._ring())["changing"]:
+                await asyncio.sleep(_EVERY_S)
+        (pid,) = await asyncio.to_thread(self._killer.find, _KEEPER)
+        os.kill(pid, signal.SIGKILL)
+        loop = asyncio.get_running_loop()
+        killed = loop.time()
+        await self._ring()
+        print(f"another keeper after {loop.time() - killed:.1f} s")
 
     async def settled(self) -> dict[str, Any]:
         """Return the ring once nothing is changing. The keeper may be away for a while."""
