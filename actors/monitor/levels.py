@@ -146,6 +146,9 @@ def _reason(rule: LevelRule, value: float | None, level: Level) -> str:
         was = "" if level is Level.EXCELLENT else f"; it was {level.word} before"
         return f"{rule.metric}: nothing was measured{was}"
     unit = f" {rule.unit}" if rule.unit else ""
+    now = rule.level(value)
+    if now != level:
+        return f"{rule.metric} is {value:.4g}{unit}, which is {now.word}; it was {level.word} a moment ago"
     side = ("at least", "below") if rule.higher_is_better else ("at most", "above")
     # The last bound that it keeps, or the Poor one that it does not.
     kept = level is not Level.CRITICAL

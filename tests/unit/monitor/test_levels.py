@@ -69,6 +69,16 @@ def test_the_worst_of_several_counts_and_says_why() -> None:
     assert overall((), ()).level is Level.EXCELLENT
 
 
+def test_a_level_that_has_not_followed_yet_says_so() -> None:
+    """Not that a good figure is a poor one."""
+    judge = Judge([LATENCY])
+    for now in (0.0, 2.0):
+        judge.see("p99", [300.0], now)
+    view = judge.see("p99", [50.0], 3.0)
+    assert (view.level, view.value) == (Level.FAIR, 50.0)
+    assert view.reason == f"p99 is 50 ms, which is {LATENCY.level(50.0).word}; it was fair a moment ago"
+
+
 def test_what_is_measured_no_more_stands_as_it_did_for_a_minute() -> None:
     """That nothing is heard makes nothing better; after that nothing is known."""
     judge = Judge([LATENCY])
